@@ -184,6 +184,10 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
     let policy = json!({"tenant_id": shown, "channel": "canary", "policy": {"gateway_pools": [pool]},
         "scope": {"type": "group", "id": group}, "canary": {"group_ids": [group]}, "notes": format!("{MARK} notes")});
     post(admin, "/v1/admin/policy/publish", &policy).await;
+    let signer = json!({"action": "create", "tenant_id": shown, "purpose": "spc", "reason": format!("{MARK} reason")});
+    let signer = text(&post(admin, "/v1/admin/settings/signers", &signer).await["signer"]["id"]);
+    let rotations = admin.get(&format!("/v1/trust/rotations?tenant_id={shown}")).await.json();
+    let rotation = text(&rotations["rotations"][0]["id"]);
     let domains = format!("/api/control-plane/tenants/{}/email-domains", id.dashed());
     let domain = text(&post(admin, &domains, &json!({"domain": format!("{MARK}.example")})).await["id"]);
     let identity = post(admin, "/api/control-plane/users", &json!({"email": format!("eve@{MARK}.example")})).await;
@@ -210,6 +214,8 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
         ("device_id", vec![device.clone()]),
         ("device_ids", vec![device]),
         ("gateway_id", vec![gateway]),
+        ("signer_id", vec![signer]),
+        ("rotation_id", vec![rotation]),
         ("key_id", vec![key]),
         ("domain_id", vec![domain]),
         ("grant_id", vec![grant]),

@@ -13,6 +13,7 @@ pub mod line;
 pub mod mask;
 pub mod modules;
 pub mod postgres;
+pub mod rotations;
 pub mod rpc;
 pub mod server;
 pub mod stream;
