@@ -120,8 +120,8 @@ impl App {
         let service = self.service(standard, ops, &counts, revocations.clone(), streams, trusted.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
-        let jobs = self.start_jobs(&revocations, &counts, status);
-        let mutual = mutual.map(|address| self.mutual_tls(trusted, address));
+        let jobs = self.start_jobs(&trusted.trust, &revocations, &counts, status);
+        let mutual = mutual.map(|address| self.mutual_tls(trusted.clone(), address));
         let tasks = self.spawn(hangups, &readiness, (hub, board), mutual);
 
         let serving = listen::serve(listeners, service, bounds, drain.clone(), abort.clone(), self.drain_timeout);
@@ -165,9 +165,10 @@ impl App {
         Sealer::new(self.store.clone(), self.keyring.clone())
     }
 
-    fn start_jobs(&self, revocations: &Revocations, counts: &Counts, board: StatusBoard) -> Jobs {
+    fn start_jobs(&self, trust: &Trust, revocations: &Revocations, counts: &Counts, board: StatusBoard) -> Jobs {
         let work = Work {
             store: &self.store,
+            trust,
             revocations,
             denials: &counts.denials,
             api_key_uses: &counts.api_key_uses,

@@ -30,11 +30,13 @@ use crate::{
     operations::{PruneOperations, RunOperations},
     store::Store,
     tenants::jobs::DeleteExpiredTenants,
+    trust::{Trust, jobs::AdvanceRotations},
 };
 
 /// The dependencies of the jobs.
 pub(super) struct Work<'a> {
     pub store: &'a Store,
+    pub trust: &'a Trust,
     pub revocations: &'a Revocations,
     pub denials: &'a Denials,
     pub api_key_uses: &'a ApiKeyUses,
@@ -71,15 +73,17 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(DeleteExpiredTenants::new(store));
     jobs.start(PruneOperations::new(store, work.operation_retention));
     jobs.start(PruneDevices::new(store));
+    jobs.start(AdvanceRotations::new(work.trust));
     jobs
 }
 
 /// The names of the jobs that one server runs for all servers, when they are due or requested.
-pub const ON_REQUEST: [&str; 7] = [
+pub const ON_REQUEST: [&str; 8] = [
     PruneDevices::NAME,
     PruneOperations::NAME,
     PruneRevocations::NAME,
     PruneIdempotencyKeys::NAME,
+    AdvanceRotations::NAME,
     PruneOutbox::NAME,
     DeleteExpiredTenants::NAME,
     NormalizeText::NAME,
@@ -103,7 +107,12 @@ fn has_relay(backend: DbBackend) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{jobs::Placement, store::StoreConfig};
+    use crate::{
+        base::TrustDomain,
+        jobs::Placement,
+        store::{Sealer, StoreConfig},
+        trust::TrustSettings,
+    };
 
     #[tokio::test]
     async fn the_list_of_shared_jobs_is_complete() {
@@ -111,8 +120,11 @@ mod tests {
         let url = format!("sqlite:{}", dir.path().join("it.db").display());
         let store = Store::open(StoreConfig::new(&url)).await.unwrap();
         let (board, clock) = (StatusBoard::default(), store.clock().clone());
+        let settings = TrustSettings { domain: TrustDomain::default(), refresh: time::Duration::minutes(5) };
+        let trust = Trust::new(store.clone(), Sealer::new(store.clone(), None), settings);
         let work = Work {
             store: &store,
+            trust: &trust,
             revocations: &Revocations::default(),
             denials: &Denials::new(clock.clone()),
             api_key_uses: &ApiKeyUses::new(clock.clone()),

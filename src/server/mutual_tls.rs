@@ -15,8 +15,8 @@ use crate::{
     trust::{Installation, REPLACED_BEFORE, ServerCertificate, Trust},
 };
 
-/// How often the keys of the installation are read again, and the delay after a failure.
-const PERIOD: Duration = Duration::from_secs(2);
+/// How often the keys of the installation are read again, because another server may have changed them, and the delay after a failure.
+const PERIOD: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// The authorities, as they were read last. Cheap to clone; clones share them.
@@ -63,6 +63,7 @@ impl MutualTls {
             };
             tokio::select! {
                 () = sleep(pause) => {}
+                () = self.trust.changed().activated() => {}
                 () = stop.cancelled() => return,
             }
         }

@@ -5,13 +5,16 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
     base::{Error, Result, Secret},
     store::columns::KeyUse,
 };
+
+/// The longest validity of a certificate that an authority issues.
+pub const CERTIFICATE_LIFE: Duration = Duration::hours(24);
 
 /// A certificate authority that issues certificates.
 pub struct Authority {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sea_orm::{EntityTrait, IntoActiveModel, QueryOrder, sea_query::OnConflict};
+use sea_orm::{EntityTrait, IntoActiveModel, sea_query::OnConflict};
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -14,19 +14,20 @@ use uuid::Uuid;
 use super::{
     Trust,
     authority::{Authority, NewAuthority},
+    current::replaced,
     key::ArtifactKey,
 };
 use crate::{
-    base::{Error, Result, Secret},
+    base::{Activator, Error, Result, Secret, digest::sha256_hex},
     store::{
-        Exec, Fetch, Tx,
+        Exec, Tx,
         columns::{KeyState, KeyUse},
-        tables::installation_keys::{Column, Entity, Model},
+        tables::installation_keys::{self, Column, Entity, Model},
     },
 };
 
-/// How long the keys are used without a look at the database.
-const FRESH: Duration = Duration::from_secs(2);
+/// How long the keys are used without a look at the database. What is stored is checked again in the write that stores it.
+const FRESH: Duration = Duration::from_millis(500);
 /// Validity of a root and of an authority.
 const LIFE: time::Duration = time::Duration::days(3650);
 /// The tolerance for consumers with slow clocks.
@@ -42,13 +43,18 @@ const FIRST: [(KeyUse, Uuid); 4] = [
 /// The keys of the installation, opened.
 pub struct Installation {
     rows: Vec<Model>,
-    roots: Vec<ArtifactKey>,
+    digest: String,
+    roots: Vec<(KeyState, ArtifactKey)>,
     authorities: Vec<(KeyUse, Arc<Authority>)>,
 }
 
 /// The keys that were read last.
 #[derive(Clone, Default)]
-pub(super) struct Cache(Arc<Mutex<Option<Read>>>);
+pub(super) struct Cache {
+    read: Arc<Mutex<Option<Read>>>,
+    /// Wakes what follows the keys in this process.
+    changed: Activator,
+}
 
 /// When the keys were read, and the keys.
 type Read = (Instant, Arc<Installation>);
@@ -62,7 +68,7 @@ impl std::fmt::Debug for Cache {
 impl Trust {
     /// The keys of the installation. The first call makes them.
     pub async fn installation(&self) -> Result<Arc<Installation>> {
-        let mut cached = self.installation.0.lock().await;
+        let mut cached = self.installation.read.lock().await;
         if let Some((read, keys)) = cached.as_ref()
             && read.elapsed() < FRESH
         {
@@ -86,20 +92,37 @@ impl Trust {
         Ok(!self.rows().await?.is_empty())
     }
 
+    /// Woken when this process has changed the keys of the installation.
+    pub fn changed(&self) -> &Activator {
+        &self.installation.changed
+    }
+
+    /// Reads the keys again at the next use: they may have changed.
+    pub(super) async fn forget_installation(&self) {
+        self.installation.read.lock().await.take();
+    }
+
     async fn rows(&self) -> Result<Vec<Model>> {
-        Ok(Entity::find().order_by_asc(Column::Id).fetch_all(self.store.read()).await?)
+        installation_keys::all(self.store.read()).await
     }
 
     async fn make_first(&self) -> Result<()> {
         let now = self.store.clock().now();
         let mut rows = Vec::with_capacity(FIRST.len());
         for (key_use, id) in FIRST {
-            rows.push(self.new_key(key_use, id, now).await?);
+            rows.push(self.new_installation_key(key_use, id, KeyState::Active, now).await?);
         }
         self.store.maintain("trust.keys", rows, insert_missing).await
     }
 
-    async fn new_key(&self, key_use: KeyUse, id: Uuid, now: OffsetDateTime) -> Result<Model> {
+    /// A new key, not stored yet.
+    pub(super) async fn new_installation_key(
+        &self,
+        key_use: KeyUse,
+        id: Uuid,
+        state: KeyState,
+        now: OffsetDateTime,
+    ) -> Result<Model> {
         let (not_before, not_after) = (now - BACKDATED, now + LIFE);
         let (key_id, public_key, certificate, secret) = if key_use == KeyUse::Root {
             let key = ArtifactKey::generate();
@@ -115,28 +138,29 @@ impl Trust {
             key_id,
             public_key,
             certificate,
-            state: KeyState::Active,
+            state,
             not_before: not_before.into(),
             not_after: not_after.into(),
             created_at: now.into(),
-            activated_at: Some(now.into()),
+            activated_at: (state == KeyState::Active).then(|| now.into()),
             retired_at: None,
         })
     }
 
     async fn open(&self, rows: Vec<Model>) -> Result<Installation> {
         let (mut roots, mut authorities) = (Vec::new(), Vec::new());
-        for row in rows.iter().filter(|row| signs(row.state)) {
+        for row in rows.iter().filter(|row| row.key_use == KeyUse::Root || row.state == KeyState::Active) {
             let secret = self.sealer.open(None, &purpose(row.id), &row.sealed_key).await?;
             match row.key_use {
-                KeyUse::Root => roots.push(ArtifactKey::from_secret(&secret)?),
-                KeyUse::DeviceCa | KeyUse::GatewayCa | KeyUse::ServerCa if row.state == KeyState::Active => {
+                // Replaced ones, too: they sign for consumers that know no other root.
+                KeyUse::Root => roots.push((row.state, ArtifactKey::from_secret(&secret)?)),
+                KeyUse::DeviceCa | KeyUse::GatewayCa | KeyUse::ServerCa => {
                     authorities.push((row.key_use, Arc::new(authority(row, &secret)?)));
                 }
-                _ => {}
+                KeyUse::PolicySigning | KeyUse::SpcSigning | KeyUse::AdmissionSigning => {}
             }
         }
-        Ok(Installation { rows, roots, authorities })
+        Ok(Installation { digest: digest(&rows), rows, roots, authorities })
     }
 }
 
@@ -153,9 +177,10 @@ fn authority(row: &Model, secret: &Secret<Vec<u8>>) -> Result<Authority> {
     Authority::open(&row.key_id, &STANDARD.decode(certificate).map_err(Error::internal)?, secret)
 }
 
-/// Whether a key in this state may sign. A retiring root still signs anchor sets, for consumers that do not know the next one.
-fn signs(state: KeyState) -> bool {
-    matches!(state, KeyState::Active | KeyState::Retiring)
+/// A digest of keys with their states.
+fn digest(rows: &[Model]) -> String {
+    let parts = rows.iter().flat_map(|row| [row.key_id.as_bytes(), b" ", row.state.as_str().as_bytes(), b"\n"]);
+    sha256_hex(parts)
 }
 
 /// The purpose of a sealed key.
@@ -169,9 +194,27 @@ impl Installation {
         &self.rows
     }
 
-    /// The keys that sign anchor sets.
-    pub(super) fn roots(&self) -> &[ArtifactKey] {
-        &self.roots
+    /// Identifies the keys with their states.
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Fails if the keys have changed since they were read.
+    pub(super) async fn require_current(&self, tx: &Tx) -> Result<()> {
+        let current = digest(&installation_keys::all(tx.conn()).await?);
+        if current == self.digest { Ok(()) } else { Err(replaced()) }
+    }
+
+    /// The keys that sign an anchor set after one in which consumers trust these roots: those that are in use, and one of these if
+    /// they are others.
+    pub(super) fn roots(&self, trusted: &[String]) -> Vec<&ArtifactKey> {
+        let is_used = |state: KeyState| matches!(state, KeyState::Active | KeyState::Retiring);
+        let mut roots: Vec<_> = self.roots.iter().filter(|(state, _)| is_used(*state)).map(|(_, key)| key).collect();
+        let is_trusted = |key: &ArtifactKey| trusted.iter().any(|id| id == key.id());
+        if !trusted.is_empty() && !roots.iter().any(|key| is_trusted(key)) {
+            roots.extend(self.roots.iter().rev().map(|(_, key)| key).find(|key| is_trusted(key)));
+        }
+        roots
     }
 
     /// The authority that issues certificates for a use.

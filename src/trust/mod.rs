@@ -4,13 +4,18 @@
 mod anchors;
 mod artifacts;
 mod authority;
+mod current;
 mod envelope;
+mod expiry;
 mod installation;
 mod key;
+mod publish;
 mod server;
 mod signers;
 
+pub mod jobs;
 pub mod reseal;
+pub mod rotation;
 
 use std::sync::Arc;
 
@@ -18,14 +23,16 @@ use time::Duration;
 
 pub use anchors::AnchorSet;
 pub use artifacts::{Artifact, ArtifactSource, Content};
-pub use authority::{Authority, Holder};
+pub use authority::{Authority, CERTIFICATE_LIFE, Holder};
+pub use current::{require_active, require_issuer};
 pub use envelope::sign;
+pub use expiry::{Expiring, ExpiringKind, Expiry};
 pub use installation::Installation;
 pub use key::ArtifactKey;
 pub use server::{REPLACED_BEFORE, ServerCertificate};
 
 use crate::{
-    base::TrustDomain,
+    base::{Activator, TrustDomain},
     store::{Sealer, Store},
 };
 
@@ -36,6 +43,8 @@ pub struct Trust {
     sealer: Sealer,
     settings: Arc<TrustSettings>,
     installation: installation::Cache,
+    /// Wakes the job that advances rotations.
+    rotations: Activator,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +57,8 @@ pub struct TrustSettings {
 
 impl Trust {
     pub fn new(store: Store, sealer: Sealer, settings: TrustSettings) -> Self {
-        Self { store, sealer, settings: Arc::new(settings), installation: installation::Cache::default() }
+        let (settings, installation) = (Arc::new(settings), installation::Cache::default());
+        Self { store, sealer, settings, installation, rotations: Activator::default() }
     }
 
     /// The domain of the names in certificates.

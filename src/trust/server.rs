@@ -3,14 +3,14 @@
 use rcgen::KeyPair;
 use time::{Duration, OffsetDateTime};
 
-use super::Trust;
+use super::{Trust, authority::CERTIFICATE_LIFE};
 use crate::{
     base::{Error, Result, Secret},
     store::columns::KeyUse,
 };
 
 /// Validity of a certificate, and how long before its end it is replaced.
-const LIFE: Duration = Duration::hours(24);
+const LIFE: Duration = CERTIFICATE_LIFE;
 pub const REPLACED_BEFORE: Duration = Duration::hours(8);
 /// The tolerance for clients with slow clocks.
 const BACKDATED: Duration = Duration::hours(1);

@@ -31,7 +31,7 @@ impl Trust {
         Ok(rows)
     }
 
-    async fn new_signer(&self, scope: TenantScope, key_use: KeyUse, state: KeyState) -> Result<SignerRow> {
+    pub(super) async fn new_signer(&self, scope: TenantScope, key_use: KeyUse, state: KeyState) -> Result<SignerRow> {
         let (now, id, key) = (self.store.clock().now(), self.store.clock().new_id(), ArtifactKey::generate());
         let sealed_key = self.sealer.seal(Some(scope.tenant()), &purpose(id), key.secret().expose()).await?;
         Ok(SignerRow {

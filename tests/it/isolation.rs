@@ -195,6 +195,10 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
     let policy = json!({"tenant_id": shown, "channel": "canary", "policy": {"gateway_pools": [pool]},
         "scope": {"type": "group", "id": group}, "canary": {"group_ids": [group]}, "notes": format!("{MARK} notes")});
     post(admin, "/v1/admin/policy/publish", &policy).await;
+    let signer = json!({"action": "create", "tenant_id": shown, "purpose": "spc", "reason": format!("{MARK} reason")});
+    let signer = text(&post(admin, "/v1/admin/settings/signers", &signer).await["signer"]["id"]);
+    let rotations = admin.get(&format!("/v1/trust/rotations?tenant_id={shown}")).await.json();
+    let rotation = text(&rotations["rotations"][0]["id"]);
     let domains = format!("/api/control-plane/tenants/{}/email-domains", id.dashed());
     let domain = text(&post(admin, &domains, &json!({"domain": format!("{MARK}.example")})).await["id"]);
     let identity = post(admin, "/api/control-plane/users", &json!({"email": format!("eve@{MARK}.example")})).await;
@@ -222,6 +226,8 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
         ("device_ids", vec![device]),
         ("session_id", vec!["ses_01J7ST8Z0GFCQ9TCATDDY8V7GF".to_owned()]),
         ("gateway_id", vec![gateway]),
+        ("signer_id", vec![signer]),
+        ("rotation_id", vec![rotation]),
         ("key_id", vec![key]),
         ("domain_id", vec![domain]),
         ("grant_id", vec![grant]),

@@ -1,7 +1,9 @@
 //! The listener for devices and gateways: where it listens, and what happens if it cannot.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bundle_verify::{AnchorSet, KeyUse};
+use bundle_verify::{AnchorSet, KeyState, KeyUse};
 use rcgen::KeyPair;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use tokio::{
     process::Command,
 };
 
-use crate::harness::{enroll::csr_of, eventually, server::Setup};
+use crate::harness::{enroll::csr_of, eventually, fleet, rotations, server::Setup};
 
 const VARIABLE: &str = "TENANTRY_MTLS_LISTEN";
 
@@ -112,4 +114,78 @@ async fn a_device_calls_with_its_certificate() {
     )
     .await;
     assert_eq!(curl(&with, "/v1/policy/bundle").await, "401", "revoked");
+}
+
+#[tokio::test]
+async fn certificates_of_a_replaced_authority_are_accepted_until_it_is_revoked() {
+    let server = Setup::dev().start().await;
+    let admin = server.admin();
+    let post = async |path: &str, body: Value| {
+        let answer = admin.call(Method::POST, path, Some(&body.to_string())).await;
+        assert!(answer.status < 300, "{path} {body}: {answer:?}");
+        answer.json()
+    };
+    post("/v1/admin/tenants/lifecycle", json!({"action": "create", "slug": "acme"})).await;
+    let file = |name: &str, content: &str| {
+        let path = server.setup().home().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    let enroll = async |name: &str| {
+        let token = post("/v1/admin/tokens/generate", json!({"tenant_id": "acme"})).await["token"].clone();
+        let key = KeyPair::generate().unwrap();
+        let device = json!({"name": name, "platform": "linux"});
+        let body = post("/v1/enroll", json!({"token": token, "device": device, "csr_pem": csr_of(&key)})).await;
+        let certificate = file(&format!("{name}.pem"), body["credential"]["certificate_pem"].as_str().unwrap());
+        (certificate, file(&format!("{name}.key"), &key.serialize_pem()))
+    };
+    let log = server.log();
+    let address = log.lines().find_map(|line| line.strip_prefix("mTLS     ")).unwrap().split(',').next().unwrap();
+    // The authority of the server that is in use, in the newest set.
+    let authority = async || {
+        let set = admin.get("/v1/trust/anchors?tenant_id=acme").await.body;
+        let set = AnchorSet::first(set.as_bytes()).unwrap();
+        let of_server = set.anchors.iter().filter(|anchor| anchor.key_use == KeyUse::ServerCa);
+        let active = of_server.clone().find(|anchor| anchor.state == KeyState::Active).unwrap();
+        let der = STANDARD.encode(active.certificate.as_ref().unwrap());
+        file("ca.pem", &format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n"))
+    };
+    let status = async |authority: &str, (certificate, key): &(String, String)| {
+        let output = Command::new("curl")
+            .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", authority])
+            .args(["--cert", certificate, "--key", key])
+            .arg(format!("{address}/v1/trust/anchors"))
+            .output()
+            .await
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let becomes = async |what: &str, authority: &str, device: &(String, String), wanted: &str| {
+        eventually(what, async || (status(authority, device).await == wanted).then_some(())).await;
+    };
+    let old = enroll("old").await;
+    let first = authority().await;
+    becomes("the first certificate to be accepted", &first, &old, "200").await;
+    // A regular rotation: both are accepted.
+    post("/v1/trust/anchors/rotate", json!({"use": "device-ca", "overlap_seconds": 900})).await;
+    let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
+    rotations::age(&fleet::connect(&url).await, Duration::from_secs(901)).await;
+    eventually("the new authority to issue", async || {
+        let rotation = admin.get("/v1/trust/rotations").await.json()["rotations"][0].clone();
+        (rotation["phase"] == "activate").then_some(())
+    })
+    .await;
+    let new = enroll("new").await;
+    becomes("the certificate of the new authority to be accepted", &first, &new, "200").await;
+    assert_eq!(status(&first, &old).await, "200");
+    // An emergency: those of the authority in use are refused, and those of the one before are not.
+    post("/v1/trust/anchors/rotate", json!({"use": "device-ca", "emergency": true})).await;
+    becomes("the certificate of the revoked authority to be refused", &first, &new, "401").await;
+    assert_eq!(status(&first, &old).await, "200");
+    let newest = enroll("newest").await;
+    becomes("the certificate of the newest authority to be accepted", &first, &newest, "200").await;
+    // The server gets a certificate of its new authority.
+    post("/v1/trust/anchors/rotate", json!({"use": "server-ca", "emergency": true})).await;
+    let second = authority().await;
+    becomes("the server to have a new certificate", &second, &old, "200").await;
 }

@@ -2,6 +2,7 @@
 
 mod api_key_service;
 mod artifacts;
+mod certificate_service;
 mod device_policy_service;
 mod device_service;
 mod dialect;
@@ -17,8 +18,10 @@ mod policy_service;
 mod request;
 mod response;
 mod role_service;
+mod rotation_service;
 mod session;
 mod session_service;
+mod signer_service;
 mod telemetry_service;
 mod tenant_service;
 mod totp_service;
@@ -31,13 +34,13 @@ use transcoder::Service;
 
 pub use self::dialect::ZeroTrustDialect;
 use self::{
-    api_key_service::ApiKeys, device_policy_service::DevicePolicies, device_service::Devices,
-    enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens,
+    api_key_service::ApiKeys, certificate_service::Certificates, device_policy_service::DevicePolicies,
+    device_service::Devices, enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens,
     gateway_directory_service::GatewayDirectory, gateway_pool_service::GatewayPools,
     gateway_runtime_service::GatewayRuntime, gateway_service::Gateways, group_service::Groups,
     policy_rollout_service::PolicyRollouts, policy_service::Policies, role_service::RoleGrants,
-    session_service::AdminSessions, telemetry_service::Telemetry, tenant_service::Tenants, totp_service::SecondFactors,
-    trust_service::TrustAnchors, user_service::Users,
+    rotation_service::Rotations, session_service::AdminSessions, signer_service::Signers, telemetry_service::Telemetry,
+    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -53,6 +56,9 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::enrollment_service::mount(Enrollments { deps: deps() }),
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),
         handlers::gateway_directory_service::mount(GatewayDirectory { deps: deps() }),
+        handlers::signer_service::mount(Signers { deps: deps() }),
+        handlers::rotation_service::mount(Rotations { deps: deps() }),
+        handlers::certificate_service::mount(Certificates { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
         handlers::policy_rollout_service::mount(PolicyRollouts { deps: deps() }),

@@ -11,11 +11,11 @@ use crate::{
         columns::{EnrollmentKind, KeyUse},
         tables::CredentialRow,
     },
-    trust::{Authority, Holder},
+    trust::{Authority, CERTIFICATE_LIFE, Holder},
 };
 
 /// Validity of a certificate.
-const LIFE: Duration = Duration::hours(24);
+const LIFE: Duration = CERTIFICATE_LIFE;
 /// How long the certificate before stays valid, for a device that did not receive the new one.
 pub(super) const OVERLAP: Duration = Duration::hours(1);
 /// Certificates begin earlier, for servers and clients with slow clocks.

@@ -134,17 +134,22 @@ pub async fn enroll(cx: &Cx, store: &Store, trust: &Trust, request: Enrollment) 
     if !tenant.status.admits() {
         return Err(invalid_token());
     }
-    let installation = trust.installation().await?;
     let anchors = trust.latest_anchors(scope).await?;
     let (kind, now) = (subject.enrolled(), store.clock().now());
     let id = token.device_id.unwrap_or_else(|| store.clock().new_id());
     let name = SpiffeId { tenant: scope.tenant(), kind, id };
-    let authority = installation.authority(certificate::issuer(kind))?;
-    let certificate = certificate::issue(authority, name, trust.domain(), &key, store.clock().new_id(), now)?;
     let thumbprint = key.thumbprint().to_owned();
-    let redeemed =
-        redeem::Redeemed { token: token.id, scope, id, subject, key, key_field, certificate: certificate.clone() };
-    let enrolled = store.write(&cx, redeemed, redeem::redeem).await?;
+    let admit = || async {
+        let installation = trust.installation().await?;
+        let authority = installation.authority(certificate::issuer(kind))?;
+        let certificate = certificate::issue(authority, name, trust.domain(), &key, store.clock().new_id(), now)?;
+        let (subject, key) = (subject.clone(), key.clone());
+        let redeemed =
+            redeem::Redeemed { token: token.id, scope, id, subject, key, key_field, certificate: certificate.clone() };
+        let enrolled = store.write(&cx, redeemed, redeem::redeem).await?;
+        Ok((enrolled, certificate))
+    };
+    let (enrolled, certificate) = trust.with_current_keys(admit).await?;
     Ok(Admission { tenant: scope.tenant(), enrolled, thumbprint, certificate, anchors, server_time: now })
 }
 

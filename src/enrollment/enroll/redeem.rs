@@ -20,6 +20,7 @@ use crate::{
         tables::{DeviceRow, EnrollmentTokenRow, GatewayRow, TokenState, enrolled_keys, may_have_devices},
     },
     tenants,
+    trust::require_issuer,
 };
 
 /// What a token is redeemed for.
@@ -64,6 +65,8 @@ pub(super) async fn redeem(tx: &Tx, redeemed: &Redeemed) -> Result<Enrolled> {
         Subject::Gateway { .. } => Enrolled::Gateway(gateway(tx, scope, &token, redeemed).await?),
     };
     enroll_key(tx, &redeemed.key, redeemed.key_field).await?;
+    // An authority that was revoked in this moment issues nothing more.
+    require_issuer(tx, &redeemed.certificate.issuer_key_id).await?;
     let of = certificate::Issued { scope, kind: token.kind, subject: redeemed.id, token: Some(token.id) };
     let row = certificate::row(tx, of, &redeemed.key, &redeemed.certificate);
     tx.tenant(scope).credentials().insert(row).await?;

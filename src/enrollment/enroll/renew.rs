@@ -14,7 +14,7 @@ use crate::{
     },
     store::{Change, ChangeKind, Resource, Stamp, Store, Tx, columns::EnrollmentKind, tables::CredentialRow},
     tenants,
-    trust::Trust,
+    trust::{Trust, require_issuer},
 };
 
 /// A new certificate for a device or gateway.
@@ -46,10 +46,8 @@ pub async fn renew(cx: &Cx, store: &Store, trust: &Trust, key: GivenKey) -> Resu
     let own = caller.tenant.as_ref().ok_or_else(|| Error::internal("an enrolled caller has a tenant"))?;
     let tenant = TenantRef::Id(own.id);
     let scope = tenants::reach(cx, store, &tenant).await?;
-    let (installation, now) = (trust.installation().await?, store.clock().now());
+    let now = store.clock().now();
     let name = SpiffeId { tenant: own.id, kind, id };
-    let authority = installation.authority(certificate::issuer(kind))?;
-    let certificate = certificate::issue(authority, name, trust.domain(), &key, store.clock().new_id(), now)?;
     let anchors = trust.latest_anchors(scope).await?;
     let audit_action = Some(match kind {
         EnrolledKind::Device => "device.renew",
@@ -57,8 +55,15 @@ pub async fn renew(cx: &Cx, store: &Store, trust: &Trust, key: GivenKey) -> Resu
     });
     let cx = Cx::new(CxFacts { audit_action, ..CxFacts::clone(cx) });
     let thumbprint = key.thumbprint().to_owned();
-    let renewal = Renewal { tenant, presented, kind, id, key, certificate: certificate.clone() };
-    let enrolled = store.write(&cx, renewal, replace).await?;
+    let replace_with_new = || async {
+        let installation = trust.installation().await?;
+        let authority = installation.authority(certificate::issuer(kind))?;
+        let certificate = certificate::issue(authority, name, trust.domain(), &key, store.clock().new_id(), now)?;
+        let (tenant, key) = (tenant.clone(), key.clone());
+        let renewal = Renewal { tenant, presented, kind, id, key, certificate: certificate.clone() };
+        Ok((store.write(&cx, renewal, replace).await?, certificate))
+    };
+    let (enrolled, certificate) = trust.with_current_keys(replace_with_new).await?;
     Ok(Admission { tenant: own.id, enrolled, thumbprint, certificate, anchors, server_time: now })
 }
 
@@ -90,6 +95,7 @@ async fn replace(tx: &Tx, renewal: &Renewal) -> Result<Enrolled> {
     if !credentials.has_key(renewal.id, renewal.key.thumbprint()).await? {
         redeem::enroll_key(tx, &renewal.key, "csr_pem").await?;
     }
+    require_issuer(tx, &renewal.certificate.issuer_key_id).await?;
     credentials.shorten(renewal.id, Stamp::from(now + certificate::OVERLAP)).await?;
     let of = certificate::Issued { scope, kind, subject: renewal.id, token: None };
     credentials.insert(certificate::row(tx, of, &renewal.key, &renewal.certificate)).await?;

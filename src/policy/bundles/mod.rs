@@ -19,7 +19,7 @@ use crate::{
         tables::PolicyBundleRow,
     },
     tenants,
-    trust::{ArtifactKey, Trust, sign},
+    trust::{ArtifactKey, Trust, require_active, sign},
 };
 
 const TYPE: &str = "application/vnd.tenantry.policy+json";
@@ -62,14 +62,17 @@ pub async fn of_resolution(
     device: Uuid,
     (resolution, least): (&str, i64),
 ) -> Result<Bundle> {
-    let known = store.tenant(scope).policy_bundles().of(resolution).await?;
+    let known = store.tenant(scope).policy_bundles().signed(resolution).await?;
     if let Some(bundle) = known.filter(|bundle| bundle.version >= least) {
         return Ok(bundle.into());
     }
     trust.latest_anchors(scope).await?;
-    let key = trust.signing_key(scope, KeyUse::PolicySigning).await?;
     let system = Cx::system("policy.bundle.issue", store.clock().clone());
-    store.write(&system, New { scope, device, key }, issue).await.map(Bundle::from)
+    let sign = || async {
+        let key = trust.signing_key(scope, KeyUse::PolicySigning).await?;
+        store.write(&system, New { scope, device, key }, issue).await.map(Bundle::from)
+    };
+    trust.with_current_keys(sign).await
 }
 
 async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
@@ -78,27 +81,28 @@ async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
     let rows = tx.tenant(scope);
     let current = current::of_device(&rows, new.device).await?;
     let resolved = current.resolve().ok_or_else(nothing_published)?;
-    let (resolution, version) = (key_of(&resolved), current.least);
-    if let Some(bundle) = rows.policy_bundles().of(&resolution).await?
-        && bundle.version >= version
+    let resolution = key_of(&resolved);
+    if let Some(bundle) = rows.policy_bundles().signed(&resolution).await?
+        && bundle.version >= current.least
     {
         tx.audit_only(Some(scope.tenant()), IdKind::Policy.show(bundle.bundle_id), json!({"version": bundle.version}));
         return Ok(bundle);
     }
+    require_active(tx, scope, KeyUse::PolicySigning, new.key.id()).await?;
+    // One that another key signed is signed anew: its devices must get neither a lower version nor an earlier one of the same version.
+    let before = rows.policy_bundles().of(&resolution).await?;
+    let version = before.as_ref().map_or(current.least, |before| current.least.max(before.version));
+    let issued_at = before.map_or(tx.now(), |before| before.issued_at.time().max(tx.now()));
     let expires_at = resolved.expires_at().ok_or_else(nothing_published)?;
-    let issue = Issue {
-        bundle_id: tx.new_id(),
-        tenant: scope.tenant(),
-        version,
-        issued_at: tx.now(),
-        expires_at: expires_at.time(),
-    };
+    let issue =
+        Issue { bundle_id: tx.new_id(), tenant: scope.tenant(), version, issued_at, expires_at: expires_at.time() };
     let payload = payload(&resolved, &issue)?;
     let row = PolicyBundleRow {
         tenant_id: scope.into(),
         resolution,
         bundle_id: issue.bundle_id,
         version,
+        key_id: new.key.id().to_owned(),
         channel: resolved.channel(),
         digest: bundle_verify::digest(&payload),
         envelope: sign(TYPE, &payload, [new.key.as_ref()]),

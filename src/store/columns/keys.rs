@@ -37,3 +37,27 @@ words! {
         Revoked = "revoked",
     }
 }
+
+words! {
+    /// The phases of a rotation, in their order (zero-trust contract, section 5.2).
+    pub enum RotationPhase {
+        /// The new key is announced, and signs nothing yet.
+        Publish = "publish",
+        /// The new key signs; the old one is still trusted.
+        Activate = "activate",
+        /// What the old key signed and what is current is signed anew.
+        Retire = "retire",
+        /// The old key is not trusted any longer.
+        Remove = "remove",
+    }
+}
+
+words! {
+    /// Whether a rotation runs, or how it ended.
+    pub enum RotationOutcome {
+        Running = "running",
+        Done = "done",
+        /// The new key was revoked before it was used.
+        Withdrawn = "withdrawn",
+    }
+}

@@ -28,7 +28,7 @@ pub use enrolled::{DeviceStatus, EnrolledVia, GatewayStatus, Platform};
 pub use enrollment_kind::EnrollmentKind;
 pub use grant_role::GrantRole;
 pub use json::Json;
-pub use keys::{KeyState, KeyUse};
+pub use keys::{KeyState, KeyUse, RotationOutcome, RotationPhase};
 pub(super) use owner::Owner;
 pub use policy::{CanaryVerdict, PolicyCanary, PolicyChannel, PolicyScopeKind, PolicyState};
 pub use pool_selection::PoolSelection;

@@ -1,13 +1,20 @@
 //! The trust anchor sets of a tenant, as they were signed.
 
-use sea_orm::{QueryOrder, entity::prelude::*};
+use sea_orm::{
+    QueryOrder, QuerySelect,
+    entity::prelude::*,
+    sea_query::{Alias, Expr, ExprTrait, Query},
+};
 
-use super::rows::{Rows, TenantRows, TenantTable};
+use super::{
+    rows::{Rows, TenantRows, TenantTable},
+    tenants,
+};
 use crate::{
-    base::Result,
+    base::{Result, TenantId},
     store::{
         Db, Fetch,
-        columns::{Owner, Stamp},
+        columns::{Owner, Stamp, TenantStatus},
     },
 };
 
@@ -23,6 +30,8 @@ pub struct Model {
     pub digest: String,
     /// The signed envelope, in JSON.
     pub envelope: String,
+    /// A digest of the keys of the installation in it, with their states; empty if it was made before this was recorded.
+    pub installation: String,
     pub issued_at: Stamp,
     pub expires_at: Stamp,
 }
@@ -57,4 +66,33 @@ impl<C: Db> Rows<'_, C, Entity> {
     pub async fn insert(&self, set: Model) -> Result<()> {
         self.add(set).await
     }
+}
+
+/// Tenants after `after`, by id, whose newest set has other keys of the installation than these, at most `most`. For the job that
+/// announces keys to all tenants.
+pub async fn without_keys(
+    conn: &impl Db,
+    installation: &str,
+    after: Option<TenantId>,
+    most: u64,
+) -> Result<Vec<TenantId>> {
+    let (all, newer) = (Alias::new("anchor_sets"), Alias::new("newer"));
+    let newest = Query::select()
+        .expr(Expr::col((newer.clone(), Column::Sequence)).max())
+        .from_as(Entity, newer.clone())
+        .and_where(Expr::col((newer, Column::TenantId)).equals((all, Column::TenantId)))
+        .take();
+    let present = Query::select()
+        .column(tenants::Column::Id)
+        .from(tenants::Entity)
+        .and_where(tenants::Column::Status.is_not_in([TenantStatus::Deleted, TenantStatus::Deprovisioning]))
+        .take();
+    let query = Entity::find()
+        .filter(Column::Sequence.in_subquery(newest))
+        .filter(Column::Installation.ne(installation))
+        .filter(Column::TenantId.in_subquery(present))
+        .filter(sea_orm::Condition::all().add_option(after.map(|after| Column::TenantId.gt(after))))
+        .order_by_asc(Column::TenantId)
+        .limit(most);
+    Ok(query.select_only().column(Column::TenantId).into_tuple::<TenantId>().fetch_all(conn).await?)
 }

@@ -97,6 +97,12 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(active.order_by_asc(Column::Id).fetch_all(self.conn).await?)
     }
 
+    /// The ids of the gateways of the tenant that are not revoked, oldest first.
+    pub async fn present(&self) -> Result<Vec<Uuid>> {
+        let present = self.select().filter(Column::Status.ne(GatewayStatus::Revoked)).order_by_asc(Column::Id);
+        Ok(present.select_only().column(Column::Id).into_tuple().fetch_all(self.conn).await?)
+    }
+
     /// The gateways of a pool that are not revoked.
     pub async fn of_pool(&self, pool: Uuid) -> Result<Vec<Model>> {
         let query = self.select().filter(Column::PoolId.eq(pool)).filter(Column::Status.ne(GatewayStatus::Revoked));

@@ -48,6 +48,7 @@ pub(super) mod policy_reports;
 pub mod recovery_codes;
 pub mod released_names;
 pub mod revoked_tokens;
+pub mod rotations;
 mod rows;
 mod seen;
 pub(super) mod signers;
@@ -56,7 +57,7 @@ pub(super) mod warehouse_tenants;
 pub(super) mod zerotrust_tenants;
 
 pub use account_roles::{GROUP, Model as RoleRow, TENANT_WIDE};
-pub use anchor_sets::Model as AnchorSetRow;
+pub use anchor_sets::{Model as AnchorSetRow, without_keys as tenants_without_keys};
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
 pub use artifacts::Model as ArtifactRow;
 pub use credentials::Model as CredentialRow;

@@ -1,13 +1,20 @@
 //! The signed policies of the devices of a tenant: the newest one for each resolution.
 
-use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    IntoActiveModel, QueryOrder, QuerySelect,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait, OnConflict, Query},
+};
 
-use super::rows::{Rows, TenantRows, TenantTable};
+use super::{
+    rows::{Rows, TenantRows, TenantTable},
+    signers,
+};
 use crate::{
     base::Result,
     store::{
         Db, Exec, Fetch,
-        columns::{Owner, PolicyChannel, Stamp},
+        columns::{KeyState, Owner, PolicyChannel, Stamp},
     },
 };
 
@@ -23,6 +30,8 @@ pub struct Model {
     pub bundle_id: Uuid,
     /// A number of the tenant, as that of a published policy.
     pub version: i64,
+    /// The id of the key that signed it.
+    pub key_id: String,
     pub channel: PolicyChannel,
     /// `sha256:` and the digest of the payload, in hex.
     pub digest: String,
@@ -53,6 +62,27 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(self.select().filter(Column::Resolution.eq(resolution)).fetch_one(self.conn).await?)
     }
 
+    /// The same, if the key that signed it is in use, or was replaced and is not retired yet.
+    pub async fn signed(&self, resolution: &str) -> Result<Option<Model>> {
+        let current = Query::select()
+            .column(signers::Column::Id)
+            .from(signers::Entity)
+            .and_where(signers::Column::TenantId.eq(self.tenant))
+            .and_where(Expr::col((signers::Entity, signers::Column::KeyId)).equals((Entity, Column::KeyId)))
+            .and_where(signers::Column::State.is_in([KeyState::Active, KeyState::Retiring]))
+            .and_where(signers::Column::RetiredAt.is_null())
+            .take();
+        let query = self.select().filter(Column::Resolution.eq(resolution)).filter(Expr::exists(current));
+        Ok(query.fetch_one(self.conn).await?)
+    }
+
+    /// When the last bundle that a key signed expires, among those that have not expired.
+    pub async fn signed_until(&self, key_id: &str, now: Stamp) -> Result<Option<Stamp>> {
+        let signed = self.select().filter(Column::KeyId.eq(key_id)).filter(Column::ExpiresAt.gt(now));
+        let last = signed.order_by_desc(Column::ExpiresAt).limit(1).select_only().column(Column::ExpiresAt);
+        Ok(last.into_tuple::<Stamp>().fetch_one(self.conn).await?)
+    }
+
     /// The highest version, 0 if there is none.
     pub async fn latest(&self) -> Result<i64> {
         let last = self.select().select_only().column(Column::Version).order_by_desc(Column::Version).limit(1);
@@ -64,6 +94,7 @@ impl<C: Db> Rows<'_, C, Entity> {
         let columns = [
             Column::BundleId,
             Column::Version,
+            Column::KeyId,
             Column::Channel,
             Column::Digest,
             Column::Envelope,
@@ -80,7 +111,7 @@ impl<C: Db> TenantRows<'_, C> {
     /// The highest version of a policy or a bundle of the tenant; the next one has the next number.
     pub async fn latest_policy_version(&self) -> Result<i64> {
         let policies = self.policies();
-        let latest = policies.latest().await?.max(policies.latest_end().await?);
-        Ok(latest.max(self.policy_bundles().latest().await?))
+        let latest = Ord::max(policies.latest().await?, policies.latest_end().await?);
+        Ok(Ord::max(latest, self.policy_bundles().latest().await?))
     }
 }

@@ -1,14 +1,15 @@
 //! Keys with which the artifacts of a tenant are signed.
 
-use sea_orm::{QueryOrder, entity::prelude::*};
+use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QueryOrder, entity::prelude::*};
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
-    base::Result,
+    base::{PageRequest, Result},
     store::{
-        Db, Fetch,
+        Db, Fetch, UpdateRow,
         columns::{KeyState, KeyUse, Owner, Stamp},
         insert_rows,
+        page::page,
     },
 };
 
@@ -34,6 +35,7 @@ pub struct Model {
     pub not_after: Stamp,
     pub created_at: Stamp,
     pub activated_at: Option<Stamp>,
+    /// When what it signed was replaced; a key is trusted for some time after that.
     pub retired_at: Option<Stamp>,
 }
 
@@ -67,6 +69,20 @@ impl<C: Db> Rows<'_, C, Entity> {
     /// Every signer, oldest first. A tenant has a few.
     pub async fn all(&self) -> Result<Vec<Model>> {
         Ok(self.select().order_by_asc(Column::Id).fetch_all(self.conn).await?)
+    }
+
+    /// A page of the signers, of one use if it is given, oldest first, and the total number.
+    pub async fn page(&self, key_use: Option<KeyUse>, request: PageRequest) -> Result<(Vec<Model>, u64)> {
+        let wanted = sea_orm::Condition::all().add_option(key_use.map(|key_use| Column::KeyUse.eq(key_use)));
+        page(self.select().filter(wanted), Column::Id, request, self.conn).await
+    }
+
+    /// Updates a signer.
+    pub async fn update(&self, signer: &Model) -> Result<()> {
+        let row = signer.clone().into_active_model().reset_all();
+        let row = ActiveModel { tenant_id: Unchanged(self.tenant), id: Unchanged(signer.id), ..row };
+        row.update_row(self.conn).await?;
+        Ok(())
     }
 
     /// Inserts signers.

@@ -58,6 +58,8 @@ resources! {
     Gateway = "gateway",
     /// The trust anchors of a tenant. The id is the tenant's; the version is the sequence of the set.
     TrustAnchors = "trust_anchors",
+    /// A rotation of a key. The id is `rot_...`.
+    Rotation = "key_rotation",
     /// A version of a policy. The id is `pol_...`.
     Policy = "policy",
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
 use self::payload::payload;
-use super::{ArtifactKey, Trust, sign};
+use super::{ArtifactKey, Trust, require_active, sign};
 use crate::{
     base::{Cx, Result, TenantRef, TenantScope, digest::sha256_hex},
     store::{
@@ -76,16 +76,19 @@ impl Trust {
         }
         // The first call makes the keys.
         self.latest_anchors(scope).await?;
-        let key = self.signing_key(scope, key_use(S::KIND)).await?;
-        let cx = Cx::system("trust.artifact.issue", self.store.clock().clone());
-        self.store.write(&cx, New { scope, source, key }, issue::<S>).await.map(Artifact::from)
+        let (cx, source) = (Cx::system("trust.artifact.issue", self.store.clock().clone()), Arc::new(source));
+        let sign = || async {
+            let key = self.signing_key(scope, key_use(S::KIND)).await?;
+            self.store.write(&cx, New { scope, source: source.clone(), key }, issue::<S>).await.map(Artifact::from)
+        };
+        self.with_current_keys(sign).await
     }
 }
 
 /// An artifact to be issued.
 struct New<S> {
     scope: TenantScope,
-    source: S,
+    source: Arc<S>,
     key: Arc<ArtifactKey>,
 }
 
@@ -101,6 +104,7 @@ async fn issue<S: ArtifactSource>(tx: &Tx, new: &New<S>) -> Result<ArtifactRow> 
         tx.audit_only(Some(scope.tenant()), row.digest.clone(), json!({"number": row.number}));
         return Ok(row.clone());
     }
+    require_active(tx, scope, key_use(S::KIND), new.key.id()).await?;
     let row = signed::<S>(scope, &content, stored.as_ref(), &new.key, now)?;
     // A number that was counted is only in the row.
     if content.number.is_some() {

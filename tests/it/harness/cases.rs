@@ -5,6 +5,7 @@ use std::{
     fs,
     net::Ipv4Addr,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
@@ -16,7 +17,7 @@ use super::{
     enroll::{self, DpopKey},
     fleet,
     grpc::{self, Grpc},
-    json as messages, root,
+    json as messages, root, rotations,
     server::{Server, Setup},
 };
 
@@ -54,7 +55,8 @@ pub enum Before {
 /// certificate signing request of it. The time `$NOW` is the present.
 #[derive(Deserialize)]
 pub struct Step {
-    /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one.
+    /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one, and
+    /// `rows/aged_rotations` moves all rotations of keys an hour back.
     pub call: String,
     pub request: Json,
     /// The token; defaults to the platform administrator's. `dpop ` before it is a device token of the last `proof`.
@@ -122,6 +124,10 @@ impl World {
     /// Makes a call, and takes values from its response.
     pub async fn step(&self, grpc: &Grpc, step: &Step, taken: &mut Taken, without: &str) -> Json {
         let request = filled(&step.request, taken);
+        if step.call == "rows/aged_rotations" {
+            rotations::age(&self.db, Duration::from_secs(3600)).await;
+            return Json::Null;
+        }
         if let Some(kind) = step.call.strip_prefix("rows/") {
             let answer = fleet::enroll(&self.db, kind, &request).await;
             take(step, &answer, taken);

@@ -7,11 +7,13 @@ use prost_reflect::{FieldDescriptor, ReflectMessage as _};
 use super::grpc;
 
 /// Prefixes of ids on the zero-trust surface.
-const IDS: [&str; 9] = ["ten_", "usr_", "grp_", "key_", "pool_", "tok_", "dev_", "gw_", "pol_"];
+const IDS: [&str; 11] = ["ten_", "usr_", "grp_", "key_", "pool_", "tok_", "dev_", "gw_", "pol_", "sgn_", "rot_"];
 /// Members that are not secret but differ between runs. The digest of a policy depends on the ids in it.
 const VARYING: [&str; 5] = ["prefix", "next_cursor", "request_id", "serial", "digest"];
-/// The id of a signing key, which is 32 hex digits.
-const KEY_ID: &str = r#""key_id":""#;
+/// Members with the id of a signing key, which is 32 hex digits.
+const KEY_IDS: [&str; 5] = ["key_id", "old_key_id", "new_key_id", "old_id", "new_id"];
+/// The member after the id of a key in a signer.
+const PUBLIC_KEY: &str = r#"","public_key":""#;
 /// Length of an id after its prefix.
 const ULID: usize = 26;
 
@@ -57,9 +59,16 @@ impl Mask {
                 return Some((format!("{head}<...>"), head.len() + value.find('"')?));
             }
         }
-        if let Some(length) = text.strip_prefix(KEY_ID).and_then(|value| value.find('"')).filter(|length| *length == 32)
-        {
-            return Some((format!("{KEY_ID}<...>"), KEY_ID.len() + length));
+        for member in KEY_IDS {
+            let head = format!("\"{member}\":\"");
+            let length = text.strip_prefix(&head).and_then(|value| value.find('"'));
+            if let Some(length) = length.filter(|length| *length == 32) {
+                let end = head.len() + length;
+                let Some(key) = text[end..].strip_prefix(PUBLIC_KEY) else {
+                    return Some((format!("{head}<...>"), end));
+                };
+                return Some((format!("{head}<...>{PUBLIC_KEY}<...>"), end + PUBLIC_KEY.len() + key.find('"')?));
+            }
         }
         let time = time_at(text)?;
         Some(("<time>".to_owned(), time))

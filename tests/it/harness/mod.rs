@@ -14,6 +14,7 @@ pub mod line;
 pub mod mask;
 pub mod modules;
 pub mod postgres;
+pub mod rotations;
 pub mod rpc;
 pub mod server;
 pub mod stream;

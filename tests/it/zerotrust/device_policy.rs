@@ -19,7 +19,7 @@ use crate::{
 const DIGEST: &str = "/v1/policy/digest";
 const ANCHORS: &str = "/v1/trust/anchors";
 
-async fn publish(server: &Server, scope: Value, policy: Value) -> i64 {
+pub(super) async fn publish(server: &Server, scope: Value, policy: Value) -> i64 {
     let body = json!({"channel": "stable", "scope": scope, "policy": policy});
     admin(server, "/v1/admin/policy/publish", body).await["version"].as_i64().unwrap()
 }
