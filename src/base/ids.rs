@@ -133,6 +133,8 @@ pub enum IdKind {
     Signer,
     /// `pol_`: a version of a policy.
     Policy,
+    /// `spc_`: a security policy certificate.
+    Spc,
 }
 
 impl IdKind {
@@ -147,6 +149,7 @@ impl IdKind {
             Self::Gateway => "gw_",
             Self::Signer => "sgn_",
             Self::Policy => "pol_",
+            Self::Spc => "spc_",
         }
     }
 

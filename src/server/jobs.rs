@@ -27,6 +27,7 @@ use crate::{
     },
     messaging::jobs::Bootstrap,
     operations::{PruneOperations, RunOperations},
+    spc::jobs::PruneSpcs,
     store::Store,
     tenants::jobs::DeleteExpiredTenants,
 };
@@ -68,11 +69,13 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(DeleteExpiredTenants::new(store));
     jobs.start(PruneOperations::new(store, work.operation_retention));
     jobs.start(PruneDevices::new(store));
+    jobs.start(PruneSpcs::new(store));
     jobs
 }
 
 /// The names of the jobs that one server runs for all servers, when they are due or requested.
-pub const ON_REQUEST: [&str; 7] = [
+pub const ON_REQUEST: [&str; 8] = [
+    PruneSpcs::NAME,
     PruneDevices::NAME,
     PruneOperations::NAME,
     PruneRevocations::NAME,

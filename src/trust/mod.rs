@@ -5,6 +5,7 @@ mod anchors;
 mod authority;
 mod envelope;
 mod installation;
+mod jws;
 mod key;
 mod server;
 mod signers;
@@ -19,6 +20,7 @@ pub use anchors::AnchorSet;
 pub use authority::{Authority, Holder};
 pub use envelope::sign;
 pub use installation::Installation;
+pub use jws::sign as sign_jws;
 pub use key::ArtifactKey;
 pub use server::{REPLACED_BEFORE, ServerCertificate};
 

@@ -36,6 +36,7 @@ const AREAS: &[&str] = &[
     "manager",
     "messaging",
     "policy",
+    "spc",
     "tenants",
     "trust",
     "warehouse",

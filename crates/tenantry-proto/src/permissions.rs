@@ -64,6 +64,9 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("zerotrust.rbac.write", &["admin"]),
     ("zerotrust.session.end", ANYONE),
     ("zerotrust.session.read", ANYONE),
+    ("zerotrust.spc.read", &["admin", "security_operator", "auditor"]),
+    ("zerotrust.spc.revoke", &["admin", "security_operator"]),
+    ("zerotrust.spc.write", &["admin"]),
     ("zerotrust.tenants.read", &["admin", "auditor"]),
     ("zerotrust.tenants.suspend", &["admin"]),
     ("zerotrust.tenants.write", &[]),
@@ -79,8 +82,13 @@ pub const TABLE: &[(&str, &[&str])] = &[
 
 /// The permissions of devices and gateways, with the kinds of caller that hold them. They have no roles, and hold no other
 /// permissions.
-pub const ENROLLED: &[(&str, &[&str])] =
-    &[("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]), ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"])];
+pub const ENROLLED: &[(&str, &[&str])] = &[
+    ("zerotrust.gateway.runtime", &["GATEWAY"]),
+    ("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.spc.read", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.spc.write", &["DEVICE"]),
+];
 
 /// The names of all permissions, some of them twice.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -16,6 +16,7 @@ mod response;
 mod role_service;
 mod session;
 mod session_service;
+mod spc_service;
 mod tenant_service;
 mod totp_service;
 mod trust_service;
@@ -28,8 +29,8 @@ use self::{
     api_key_service::ApiKeys, device_policy_service::DevicePolicies, device_service::Devices,
     enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
     gateway_service::Gateways, group_service::Groups, policy_service::Policies, role_service::RoleGrants,
-    session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
-    user_service::Users,
+    session_service::AdminSessions, spc_service::Spcs, tenant_service::Tenants, totp_service::SecondFactors,
+    trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -46,6 +47,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
         handlers::policy_service::mount(Policies { deps: deps() }),
+        handlers::spc_service::mount(Spcs { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),
         handlers::totp_service::mount(SecondFactors { deps: deps() }),

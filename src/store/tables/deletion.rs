@@ -10,7 +10,7 @@ use super::{
     account_roles, accounts, anchor_sets, api_keys, credentials, devices, email_domains, enrollment_tokens,
     gateway_pools, gateways, grants, group_members, groups, policies, policy_bundles, policy_documents,
     rows::{Rows, TenantRows, TenantTable},
-    tenants,
+    spcs, tenants,
 };
 use crate::{
     base::Result,
@@ -66,6 +66,7 @@ purged! {
     EmailDomains = email_domains,
     EnrollmentTokens = enrollment_tokens,
     Credentials = credentials,
+    Spcs = spcs,
     Devices = devices,
     Gateways = gateways,
     GatewayPools = gateway_pools,

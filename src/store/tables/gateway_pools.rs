@@ -1,6 +1,6 @@
 //! Pools of the gateways of a tenant.
 
-use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QuerySelect, entity::prelude::*};
+use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
@@ -81,6 +81,11 @@ impl<C: Db> Rows<'_, C, Entity> {
     pub async fn existing(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
         let found = self.select().filter(Column::Id.is_in(ids.iter().copied())).fetch_all(self.conn).await?;
         Ok(found.into_iter().map(|pool| pool.id).collect())
+    }
+
+    /// Every pool, oldest first.
+    pub async fn all(&self) -> Result<Vec<Model>> {
+        Ok(self.select().order_by_asc(Column::Id).fetch_all(self.conn).await?)
     }
 
     /// A page of the pools, oldest first, and the total number.

@@ -58,6 +58,11 @@ resources! {
     Gateway = "gateway",
     /// The trust anchors of a tenant. The id is the tenant's; the version is the sequence of the set.
     TrustAnchors = "trust_anchors",
+    /// A security policy certificate. The id is `spc_...`.
+    Spc = "spc",
+    /// The revocations of the security policy certificates of a tenant, and their keys. The id is the tenant's; the version is the
+    /// sequence.
+    SpcBundle = "spc_bundle",
     /// A version of a policy. The id is `pol_...`.
     Policy = "policy",
 }

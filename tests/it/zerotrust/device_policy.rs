@@ -25,25 +25,25 @@ const ENROLL: &str = "/v1/enroll";
 const ANCHORS: &str = "/v1/trust/anchors";
 
 /// An enrolled device or gateway, which verifies what it gets as such a program must.
-struct Enrolled {
-    id: String,
-    key: DpopKey,
-    token: String,
-    anchors: AnchorSet,
-    shelf: Shelf,
+pub(super) struct Enrolled {
+    pub(super) id: String,
+    pub(super) key: DpopKey,
+    pub(super) token: String,
+    pub(super) anchors: AnchorSet,
+    pub(super) shelf: Shelf,
 }
 
-async fn post(http: &Http, path: &str, body: Value) -> Answer {
+pub(super) async fn post(http: &Http, path: &str, body: Value) -> Answer {
     http.call(Method::POST, path, Some(&body.to_string())).await
 }
 
-async fn admin(server: &Server, path: &str, body: Value) -> Value {
+pub(super) async fn admin(server: &Server, path: &str, body: Value) -> Value {
     let answer = post(&http(server, Admin).await, path, body).await;
     assert!(answer.status < 300, "{answer:?}");
     answer.json()
 }
 
-async fn enroll(server: &Server, token: Value, kind: &str) -> Enrolled {
+pub(super) async fn enroll(server: &Server, token: Value, kind: &str) -> Enrolled {
     let token = admin(server, "/v1/admin/tokens/generate", token).await["token"].as_str().unwrap().to_owned();
     let key = DpopKey::generate();
     let mut request = json!({"token": token, "public_key": key.jwk(), "proof": key.proof_of_token(&token, None)});
@@ -65,18 +65,18 @@ async fn enroll(server: &Server, token: Value, kind: &str) -> Enrolled {
 
 impl Enrolled {
     /// A client whose next call, with this method and path, has a proof.
-    fn http(&self, server: &Server, method: &str, path: &str) -> Http {
+    pub(super) fn http(&self, server: &Server, method: &str, path: &str) -> Http {
         let url = format!("http://{}{}", server.address(), path.split('?').next().unwrap());
         let proof = self.key.dpop(method, &url, &self.token);
         server.http().header("authorization", &format!("DPoP {}", self.token)).header("dpop", &proof)
     }
 
-    async fn get(&self, server: &Server, path: &str) -> Answer {
+    pub(super) async fn get(&self, server: &Server, path: &str) -> Answer {
         self.http(server, "GET", path).get(path).await
     }
 
     /// Gets the policy, and accepts it as its own: returns its version and the payload.
-    async fn accept(&mut self, server: &Server) -> (i64, Value) {
+    pub(super) async fn accept(&mut self, server: &Server) -> (i64, Value) {
         let answer = self.get(server, BUNDLE).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let now = OffsetDateTime::now_utc().unix_timestamp();
@@ -87,7 +87,7 @@ impl Enrolled {
     }
 }
 
-async fn publish(server: &Server, scope: Value, policy: Value) -> i64 {
+pub(super) async fn publish(server: &Server, scope: Value, policy: Value) -> i64 {
     let body = json!({"channel": "stable", "scope": scope, "policy": policy});
     admin(server, "/v1/admin/policy/publish", body).await["version"].as_i64().unwrap()
 }
