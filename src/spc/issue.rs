@@ -71,13 +71,17 @@ async fn issue_in(tx: &Tx, input: &Input) -> Result<Issued> {
     let (tenant, scope) = tenants::resolve_locked(tx, &input.tenant).await?;
     let (rows, new) = (tx.tenant(scope), &input.new);
     let device = rows.devices().get_locked(new.device).await?.ok_or_else(rules::device_not_found)?;
-    if !tenant.status.admits() || !device::is_active(tx.conn(), scope, &device).await? {
+    if !tenant.status.admits() {
+        return Err(inactive("the tenant is not active"));
+    }
+    if !device::is_active(tx.conn(), scope, &device).await? {
         return Err(inactive("the device is not active"));
     }
     let now = tx.now().replace_nanosecond(0).map_err(Error::internal)?;
     let thumbprint = proven_key(&rows, &device, new.credential, now).await?;
     let grant = grant(&rows, &device, new, now).await?;
-    let not_after = Stamp::from(now + Duration::seconds(new.ttl_seconds)).min(grant.ends);
+    let ends = grant.ends.time().replace_nanosecond(0).map_err(Error::internal)?;
+    let not_after = (now + Duration::seconds(new.ttl_seconds)).min(ends);
     let id = tx.new_id();
     let row = SpcRow {
         tenant_id: scope.into(),
@@ -93,7 +97,7 @@ async fn issue_in(tx: &Tx, input: &Input) -> Result<Issued> {
         min_auth_mode: grant.min_auth_mode.as_str().to_owned(),
         epoch: rows.spc_states().epoch().await?,
         not_before: now.into(),
-        not_after,
+        not_after: not_after.into(),
         revoked_at: None,
         revoked_in: None,
         revocation_reason: None,
@@ -204,7 +208,7 @@ async fn pools(
     let lists = [("scopes.pools", &new.pools), ("audience", &new.audience)].into_iter();
     let lists: Vec<_> = lists.filter(|(_, list)| !list.is_empty()).collect();
     for (field, list) in &lists {
-        for (at, id) in list.iter().enumerate().filter(|(_, id)| !may_use(**id)) {
+        if let Some((at, id)) = list.iter().enumerate().find(|(_, id)| !may_use(**id)) {
             let field = format!("{field}[{at}]");
             return Err(match all.iter().any(|pool| pool.id == *id) {
                 true => Error::invalid(Reason::SpcPoolNotAllowed, &field, "the device may not use this gateway pool"),

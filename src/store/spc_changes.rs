@@ -37,7 +37,10 @@ impl Tx {
         devices: impl IntoIterator<Item = Uuid>,
         reason: RevocationReason,
     ) -> Result<()> {
-        self.revoke_spcs(scope, SpcFilter::Devices(devices.into_iter().collect()), reason).await?;
+        let devices: Vec<_> = devices.into_iter().collect();
+        if !devices.is_empty() {
+            self.revoke_spcs(scope, SpcFilter::Devices(devices), reason).await?;
+        }
         Ok(())
     }
 
