@@ -6,6 +6,7 @@ use crate::{
     auth::{CallerStanding, Sessions, authn::keys::Keys},
     base::public_url::PublicUrl,
     controlplane::licensing::MultitenancySettings,
+    edge::{Board, Reports},
     identity::People,
     messaging::MessagingSettings,
     store::{Sealer, Store},
@@ -34,6 +35,10 @@ pub struct Deps {
 pub struct Streams {
     /// The tenants.
     pub tenants: Arc<Feed<TenantSource>>,
+    /// What gateways and devices follow.
+    pub board: Board,
+    /// What gateways report.
+    pub reports: Reports,
     /// Terminates the streams of callers that lost their rights.
     pub standing: CallerStanding,
 }

@@ -36,6 +36,13 @@ pub struct Bundle {
     pub expires_at: OffsetDateTime,
 }
 
+impl Bundle {
+    /// When it is signed again without a change.
+    pub fn renew_at(&self) -> OffsetDateTime {
+        self.expires_at - RENEWED_BEFORE
+    }
+}
+
 #[derive(Serialize)]
 struct Payload<'p> {
     schema: &'static str,

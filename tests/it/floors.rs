@@ -29,6 +29,7 @@ const FLOORS: [&[&str]; 10] = [
 const AREAS: &[&str] = &[
     "audit",
     "controlplane",
+    "edge",
     "enrollment",
     "entitlements",
     "fleet",

@@ -83,8 +83,8 @@ pub const TABLE: &[(&str, &[&str])] = &[
 /// The permissions of devices and gateways, with the kinds of caller that hold them. They have no roles, and hold no other
 /// permissions.
 pub const ENROLLED: &[(&str, &[&str])] = &[
-    ("zerotrust.gateway.runtime", &["GATEWAY"]),
     ("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.gateways.runtime", &["GATEWAY"]),
     ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"]),
     ("zerotrust.spc.read", &["DEVICE", "GATEWAY"]),
     ("zerotrust.spc.write", &["DEVICE"]),

@@ -8,6 +8,7 @@ mod dialect;
 mod enrollment_service;
 mod enrollment_token_service;
 mod gateway_pool_service;
+mod gateway_runtime_service;
 mod gateway_service;
 mod group_service;
 mod policy_service;
@@ -28,9 +29,9 @@ pub use self::dialect::ZeroTrustDialect;
 use self::{
     api_key_service::ApiKeys, device_policy_service::DevicePolicies, device_service::Devices,
     enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
-    gateway_service::Gateways, group_service::Groups, policy_service::Policies, role_service::RoleGrants,
-    session_service::AdminSessions, spc_service::Spcs, tenant_service::Tenants, totp_service::SecondFactors,
-    trust_service::TrustAnchors, user_service::Users,
+    gateway_runtime_service::GatewayRuntime, gateway_service::Gateways, group_service::Groups,
+    policy_service::Policies, role_service::RoleGrants, session_service::AdminSessions, spc_service::Spcs,
+    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -41,6 +42,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::api_key_service::mount(ApiKeys { deps: deps() }),
         handlers::device_service::mount(Devices { deps: deps() }),
         handlers::gateway_service::mount(Gateways { deps: deps() }),
+        handlers::gateway_runtime_service::mount(GatewayRuntime { deps: deps() }),
         handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
         handlers::enrollment_service::mount(Enrollments { deps: deps() }),
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),

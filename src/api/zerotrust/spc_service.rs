@@ -5,9 +5,9 @@ use crate::{
     api::{Deps, handlers::zerotrust::v1::spc_service::SpcService, timestamp},
     base::{Cx, Error, IdKind, Result, error::Reason},
     proto::zerotrust::v1::{
-        GetRuntimeSpcBundleRequest, GetRuntimeSpcBundleResponse, GetSpcBundleRequest, GetSpcBundleResponse,
-        IssueSpcRequest, IssueSpcResponse, RevokeSpcsRequest, RevokeSpcsResponse, SpcCheck, SpcClaims, SpcConfirmation,
-        SpcPolicyClaim, SpcPostureClaim, SpcSubject, ValidateSpcRequest, ValidateSpcResponse,
+        GetSpcBundleRequest, GetSpcBundleResponse, IssueSpcRequest, IssueSpcResponse, RevokeSpcsRequest,
+        RevokeSpcsResponse, SpcCheck, SpcClaims, SpcConfirmation, SpcPolicyClaim, SpcPostureClaim, SpcSubject,
+        ValidateSpcRequest, ValidateSpcResponse,
     },
     spc::{self, Check, Claims, NewSpc, Question, RevokeInput, SubjectInput, Verdict, bundles},
 };
@@ -44,15 +44,6 @@ impl SpcService for Spcs {
         let (store, trust) = (&self.deps.store, &self.deps.trust);
         let bundle = bundles::since(cx, store, trust, cx.tenant()?, message.since_sequence).await?;
         Ok(GetSpcBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
-    }
-
-    async fn get_runtime_spc_bundle(
-        &self,
-        cx: &Cx,
-        _: GetRuntimeSpcBundleRequest,
-    ) -> Result<GetRuntimeSpcBundleResponse> {
-        let bundle = bundles::since(cx, &self.deps.store, &self.deps.trust, cx.tenant()?, None).await?;
-        Ok(GetRuntimeSpcBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
 
     async fn revoke_spcs(&self, cx: &Cx, message: RevokeSpcsRequest) -> Result<RevokeSpcsResponse> {

@@ -4,6 +4,7 @@
 //! area is a text here, and the area reads it.
 
 mod account;
+mod artifact;
 mod enrolled;
 mod enrollment_kind;
 mod grant_role;
@@ -23,6 +24,7 @@ mod uuid;
 mod words;
 
 pub use account::{AccountStatus, TotpState};
+pub use artifact::{ArtifactKind, MaterialKind};
 pub use enrolled::{DeviceStatus, EnrolledVia, GatewayStatus, Platform};
 pub use enrollment_kind::EnrollmentKind;
 pub use grant_role::GrantRole;

@@ -7,8 +7,9 @@ use futures::future::BoxFuture;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    account_roles, accounts, anchor_sets, api_keys, credentials, devices, email_domains, enrollment_tokens,
-    gateway_pools, gateways, grants, group_members, groups, policies, policy_bundles, policy_documents,
+    account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, devices, email_domains, enrollment_tokens,
+    gateway_materials, gateway_pools, gateways, grants, group_members, groups, policies, policy_bundles,
+    policy_documents,
     rows::{Rows, TenantRows, TenantTable},
     spcs, tenants,
 };
@@ -68,9 +69,11 @@ purged! {
     Credentials = credentials,
     Spcs = spcs,
     Devices = devices,
+    GatewayMaterials = gateway_materials,
     Gateways = gateways,
     GatewayPools = gateway_pools,
     AnchorSets = anchor_sets,
+    Artifacts = artifacts,
     PolicyBundles = policy_bundles,
     PolicyDocuments = policy_documents,
     Policies = policies,

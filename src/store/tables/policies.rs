@@ -111,6 +111,26 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(canaries.filter(Column::Channel.eq(PolicyChannel::Canary)).fetch_all(self.conn).await?)
     }
 
+    /// All active versions that have not expired, oldest first.
+    pub async fn active(&self, now: Stamp) -> Result<Vec<Model>> {
+        let active = self.select().filter(Column::State.eq(PolicyState::Active)).filter(Column::ExpiresAt.gt(now));
+        Ok(active.order_by_asc(Column::Version).fetch_all(self.conn).await?)
+    }
+
+    /// The number of the newest stable version, in any state and scope; 0 if there is none.
+    pub async fn newest_stable(&self) -> Result<i64> {
+        let stable = self.select().filter(Column::Channel.eq(PolicyChannel::Stable));
+        let newest = stable.select_only().column(Column::Version).order_by_desc(Column::Version).limit(1);
+        Ok(newest.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
+    }
+
+    /// The canaries of all scopes that are active, or that come after a version, in any state.
+    pub async fn canaries_active_or_after(&self, version: i64) -> Result<Vec<Model>> {
+        let known = Column::State.eq(PolicyState::Active).or(Column::Version.gt(version));
+        let canaries = self.select().filter(Column::Channel.eq(PolicyChannel::Canary)).filter(known);
+        Ok(canaries.fetch_all(self.conn).await?)
+    }
+
     /// The active versions of a scope: at most one per channel.
     pub async fn active_in(&self, kind: PolicyScopeKind, id: Uuid) -> Result<Vec<Model>> {
         let of_scope = Column::ScopeType.eq(kind).and(Column::ScopeId.eq(id));
