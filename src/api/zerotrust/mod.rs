@@ -11,6 +11,7 @@ mod gateway_pool_service;
 mod gateway_runtime_service;
 mod gateway_service;
 mod group_service;
+mod policy_rollout_service;
 mod policy_service;
 mod request;
 mod response;
@@ -22,6 +23,7 @@ mod tenant_service;
 mod totp_service;
 mod trust_service;
 mod user_service;
+mod watched;
 
 use transcoder::Service;
 
@@ -30,8 +32,9 @@ use self::{
     api_key_service::ApiKeys, device_policy_service::DevicePolicies, device_service::Devices,
     enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
     gateway_runtime_service::GatewayRuntime, gateway_service::Gateways, group_service::Groups,
-    policy_service::Policies, role_service::RoleGrants, session_service::AdminSessions, spc_service::Spcs,
-    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
+    policy_rollout_service::PolicyRollouts, policy_service::Policies, role_service::RoleGrants,
+    session_service::AdminSessions, spc_service::Spcs, tenant_service::Tenants, totp_service::SecondFactors,
+    trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -48,6 +51,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
+        handlers::policy_rollout_service::mount(PolicyRollouts { deps: deps() }),
         handlers::policy_service::mount(Policies { deps: deps() }),
         handlers::spc_service::mount(Spcs { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
