@@ -24,6 +24,7 @@ pub mod operations;
 pub mod policy;
 pub mod providers;
 pub mod server;
+pub mod spc;
 pub mod store;
 pub mod streams;
 pub mod tenants;

@@ -135,6 +135,8 @@ pub enum IdKind {
     Policy,
     /// `rot_`: a rotation of keys.
     Rotation,
+    /// `spc_`: a security policy certificate.
+    Spc,
 }
 
 impl IdKind {
@@ -150,6 +152,7 @@ impl IdKind {
             Self::Signer => "sgn_",
             Self::Policy => "pol_",
             Self::Rotation => "rot_",
+            Self::Spc => "spc_",
         }
     }
 

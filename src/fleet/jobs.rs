@@ -8,7 +8,11 @@ use super::Sightings;
 use crate::{
     base::{IdKind, Result},
     jobs::{Job, Placement, Report, Run, Schedule},
-    store::{Change, ChangeKind, Stamp, Store, Tx, tables::delete_unseen_devices},
+    store::{
+        Change, ChangeKind, SPC_SKEW, Stamp, Store, Tx,
+        columns::RevocationReason,
+        tables::{SpcRevocation, delete_unseen_devices},
+    },
 };
 
 const PERIOD: Duration = Duration::from_secs(600);
@@ -70,11 +74,19 @@ impl Job for RecordSightings {
 
 async fn prune(tx: &Tx, (): &()) -> Result<u64> {
     let now = tx.time().await?;
-    let deleted = delete_unseen_devices(tx.conn(), Stamp::from(now - UNSEEN), now.into(), BATCH).await?;
-    for device in &deleted {
+    let revocation = SpcRevocation {
+        reason: RevocationReason::CessationOfOperation,
+        at: now.into(),
+        ended: Stamp::from(now - SPC_SKEW),
+    };
+    let deleted = delete_unseen_devices(tx.conn(), Stamp::from(now - UNSEEN), revocation, BATCH).await?;
+    for (tenant, sequence) in deleted.spcs {
+        tx.also_changed(Change::of_spc_bundle(tenant, sequence));
+    }
+    for device in &deleted.devices {
         let details = serde_json::json!({"name": device.name, "reason": "an ephemeral device was not seen for a day"});
         let change = Change::of_device(ChangeKind::Deleted, device.tenant_id.tenant(), device);
         tx.changed(change, IdKind::Device.show(device.id), details);
     }
-    Ok(deleted.len() as u64)
+    Ok(deleted.devices.len() as u64)
 }

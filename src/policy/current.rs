@@ -57,7 +57,7 @@ pub fn require_active(device: &DeviceRow) -> Result<()> {
 }
 
 /// A device, as far as its policy depends on it: its groups are those of its user and of its token, without deleted ones.
-async fn subject(rows: &TenantRows<'_, impl Db>, device: &DeviceRow) -> Result<Subject> {
+pub async fn subject(rows: &TenantRows<'_, impl Db>, device: &DeviceRow) -> Result<Subject> {
     let mut groups: BTreeSet<Uuid> = rows.groups().existing(&device.group_ids).await?.into_iter().collect();
     if let Some(account) = device.account_id {
         groups.extend(rows.group_members().groups_of(&[account]).await?.remove(&account).unwrap_or_default());

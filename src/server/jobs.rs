@@ -28,6 +28,7 @@ use crate::{
     },
     messaging::jobs::Bootstrap,
     operations::{PruneOperations, RunOperations},
+    spc::jobs::PruneSpcs,
     store::Store,
     tenants::jobs::DeleteExpiredTenants,
     trust::{Trust, jobs::AdvanceRotations},
@@ -74,11 +75,13 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(PruneOperations::new(store, work.operation_retention));
     jobs.start(PruneDevices::new(store));
     jobs.start(AdvanceRotations::new(work.trust));
+    jobs.start(PruneSpcs::new(store));
     jobs
 }
 
 /// The names of the jobs that one server runs for all servers, when they are due or requested.
-pub const ON_REQUEST: [&str; 8] = [
+pub const ON_REQUEST: [&str; 9] = [
+    PruneSpcs::NAME,
     PruneDevices::NAME,
     PruneOperations::NAME,
     PruneRevocations::NAME,

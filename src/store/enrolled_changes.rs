@@ -2,13 +2,19 @@
 
 use uuid::Uuid;
 
-use super::{Change, ChangeKind, Resource, Stamp, Tx, columns::GatewayStatus, tables::DeviceRow, tables::GatewayRow};
+use super::{
+    Change, ChangeKind, Resource, Stamp, Tx,
+    columns::{GatewayStatus, RevocationReason},
+    tables::{DeviceRow, GatewayRow},
+};
 use crate::base::{IdKind, Result, TenantId, TenantScope};
 
 impl Tx {
-    /// Suspends the active devices of an account that is suspended. Returns their number.
+    /// Suspends the active devices of an account that is suspended, and revokes their policy certificates. Returns their number.
     pub async fn suspend_devices_of(&self, scope: TenantScope, account: Uuid) -> Result<u64> {
         let changed = self.tenant(scope).devices().suspend_with(account, self.now().into()).await?;
+        let ids = changed.iter().map(|device| device.id);
+        self.revoke_spcs_of(scope, ids, RevocationReason::PrivilegeWithdrawn).await?;
         Ok(self.devices_changed(scope, &changed, ChangeKind::Updated))
     }
 
@@ -37,10 +43,11 @@ impl Tx {
         Ok(self.devices_changed(scope, devices, ChangeKind::Revoked))
     }
 
-    /// Revokes the credentials of devices, and the tokens that would enroll them again.
+    /// Revokes the credentials and policy certificates of devices, and the tokens that would enroll them again.
     pub async fn end_enrollments(&self, scope: TenantScope, devices: &[Uuid]) -> Result<()> {
         let (rows, now) = (self.tenant(scope), Stamp::from(self.now()));
         rows.credentials().revoke_of(devices, now).await?;
+        self.revoke_spcs_of(scope, devices.iter().copied(), RevocationReason::CessationOfOperation).await?;
         for token in rows.enrollment_tokens().revoke_of_devices(devices, now).await? {
             let id = IdKind::EnrollmentToken.show(token.id);
             self.also_changed(Change::new(Resource::EnrollmentToken, ChangeKind::Revoked, id).within(scope.tenant()));

@@ -8,6 +8,7 @@ mod current;
 mod envelope;
 mod expiry;
 mod installation;
+mod jws;
 mod key;
 mod publish;
 mod server;
@@ -28,6 +29,7 @@ pub use current::{require_active, require_issuer};
 pub use envelope::sign;
 pub use expiry::{Expiring, ExpiringKind, Expiry};
 pub use installation::Installation;
+pub use jws::sign as sign_jws;
 pub use key::ArtifactKey;
 pub use server::{REPLACED_BEFORE, ServerCertificate};
 

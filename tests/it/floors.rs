@@ -37,6 +37,7 @@ const AREAS: &[&str] = &[
     "manager",
     "messaging",
     "policy",
+    "spc",
     "tenants",
     "trust",
     "warehouse",

@@ -57,6 +57,9 @@ const EMPTY: [&str; 9] = [
     "warehouse_tenants",
 ];
 
+/// Fields of which a request may have only one, and not beside `spc_id`.
+const ALONE: &[&str] = &["key_id", "subject"];
+
 /// Fields with several references.
 const LISTS: &[&str] = &["user_ids", "group_ids", "allowed_group_ids", "device_ids"];
 
@@ -162,7 +165,13 @@ fn variants(foreign: &Foreign) -> Vec<Vec<(&'static str, &str)>> {
     // A call that is refused because of a list might be admitted without it.
     let one_by_one =
         |fields: &Vec<(&'static str, _)>| fields.iter().filter(|(field, _)| !LISTS.contains(field)).copied().collect();
-    all.iter().map(one_by_one).chain(all.iter().cloned()).collect()
+    let alone =
+        |fields: &Vec<(&'static str, _)>| fields.iter().filter(|(field, _)| !ALONE.contains(field)).copied().collect();
+    let certificates = |fields: &Vec<(&'static str, _)>| {
+        fields.iter().filter(|(field, _)| !["spc_id", "key_id"].contains(field)).copied().collect()
+    };
+    let some = all.iter().map(one_by_one).chain(all.iter().map(alone)).chain(all.iter().map(certificates));
+    some.chain(all.iter().cloned()).collect()
 }
 
 /// Creates the other tenant, with at least one of everything that a tenant can have.
@@ -192,6 +201,12 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
     let device = text(&enroll(admin, device, "device").await["device_id"]);
     let gateway = json!({"tenant_id": shown, "kind": "gateway", "pool_id": pool});
     let gateway = text(&enroll(admin, gateway, "gateway").await["gateway_id"]);
+    let stable = json!({"tenant_id": shown, "channel": "stable", "policy": {"kill_switch": true}});
+    post(admin, "/v1/admin/policy/publish", &stable).await;
+    let spc = json!({"tenant_id": shown, "subject": {"type": "device", "id": device}});
+    let spc = text(&post(admin, "/v1/spc/issue", &spc).await["spc_id"]);
+    let bundle = admin.get(&format!("/v1/spc/bundle?tenant_id={shown}")).await;
+    assert_eq!(bundle.status, 200, "{bundle:?}");
     let policy = json!({"tenant_id": shown, "channel": "canary", "policy": {"gateway_pools": [pool]},
         "scope": {"type": "group", "id": group}, "canary": {"group_ids": [group]}, "notes": format!("{MARK} notes")});
     post(admin, "/v1/admin/policy/publish", &policy).await;
@@ -223,6 +238,8 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
         ("token_id", vec![token]),
         ("version", vec!["1".to_owned()]),
         ("device_id", vec![device.clone()]),
+        ("subject", vec![format!("device:{device}")]),
+        ("spc_id", vec![spc]),
         ("device_ids", vec![device]),
         ("session_id", vec!["ses_01J7ST8Z0GFCQ9TCATDDY8V7GF".to_owned()]),
         ("gateway_id", vec![gateway]),

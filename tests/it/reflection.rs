@@ -26,16 +26,14 @@ fn is_public(method: &MethodDescriptor) -> bool {
     method.parent_service().name() == "BrokerService" || ["Login", "GetClientConfig", "Enroll"].contains(&method.name())
 }
 
-/// Whether only devices and gateways call a method.
+/// Whether only devices and gateways may call a method.
 fn is_for_enrolled(method: &MethodDescriptor) -> bool {
-    let services = [
-        "DevicePolicyService",
-        "GatewayDirectoryService",
-        "GatewayRuntimeService",
-        "GatewayStreamService",
-        "TelemetryService",
-    ];
-    services.contains(&method.parent_service().name())
+    let auth = method.parent_pool().get_extension_by_name("tenantry.options.v1.auth").unwrap();
+    let options = method.options();
+    let rule = options.get_extension(&auth).as_message().unwrap().clone();
+    let callers = rule.get_field_by_name("callers").unwrap().as_list().unwrap().to_vec();
+    // CALLER_KIND_DEVICE and CALLER_KIND_GATEWAY.
+    !callers.is_empty() && callers.iter().all(|kind| matches!(kind.as_enum_number(), Some(3 | 4)))
 }
 
 #[tokio::test]

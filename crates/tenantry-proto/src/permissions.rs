@@ -67,6 +67,9 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("zerotrust.signers.read", &["admin", "security_operator", "auditor"]),
     ("zerotrust.signers.revoke", &["admin", "security_operator"]),
     ("zerotrust.signers.write", &["admin"]),
+    ("zerotrust.spc.read", &["admin", "security_operator", "auditor"]),
+    ("zerotrust.spc.revoke", &["admin", "security_operator"]),
+    ("zerotrust.spc.write", &["admin"]),
     ("zerotrust.tenants.read", &["admin", "auditor"]),
     ("zerotrust.tenants.suspend", &["admin"]),
     ("zerotrust.tenants.write", &[]),
@@ -87,6 +90,8 @@ pub const ENROLLED: &[(&str, &[&str])] = &[
     ("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]),
     ("zerotrust.gateways.runtime", &["GATEWAY"]),
     ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.spc.read", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.spc.write", &["DEVICE"]),
     ("zerotrust.telemetry.report", &["DEVICE"]),
 ];
 

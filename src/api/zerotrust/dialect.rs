@@ -51,7 +51,7 @@ fn status(failure: &Failure) -> StatusCode {
         Code::InvalidArgument | Code::OutOfRange if failure.status == StatusCode::BAD_REQUEST => {
             let malformed = match failure.reason.as_str() {
                 "FIELD_REQUIRED" => false,
-                "CURSOR_INVALID" | "IDEMPOTENCY_KEY_INVALID" => true,
+                "CURSOR_INVALID" | "IDEMPOTENCY_KEY_INVALID" | "SPC_MALFORMED" => true,
                 _ => failure.origin == Origin::Decode,
             };
             if malformed { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY }
@@ -114,6 +114,7 @@ mod tests {
         assert_eq!(word(Origin::Guard, InvalidArgument, "IDEMPOTENCY_KEY_INVALID"), is(400, "bad_request"));
         assert_eq!(word(Origin::Service, InvalidArgument, "EMAIL_INVALID"), is(422, "validation_error"));
         assert_eq!(word(Origin::Service, InvalidArgument, "CURSOR_INVALID"), is(400, "bad_request"));
+        assert_eq!(word(Origin::Service, InvalidArgument, "SPC_MALFORMED"), is(400, "bad_request"));
     }
 
     #[test]

@@ -16,10 +16,12 @@ use crate::{
     policy::{canary, gateway_view::GatewayView},
     proto::zerotrust::v1::{
         GetDeploymentConfigRequest, GetDeploymentConfigResponse, GetGatewayPolicyBundleRequest,
-        GetGatewayPolicyBundleResponse, GetGatewayTrustAnchorsRequest, GetGatewayTrustAnchorsResponse,
-        WatchDeploymentConfigRequest, WatchDeploymentConfigResponse, WatchGatewayPolicyBundleRequest,
-        WatchGatewayPolicyBundleResponse, WatchGatewayTrustAnchorsRequest, WatchGatewayTrustAnchorsResponse,
+        GetGatewayPolicyBundleResponse, GetGatewaySpcBundleRequest, GetGatewaySpcBundleResponse,
+        GetGatewayTrustAnchorsRequest, GetGatewayTrustAnchorsResponse, WatchDeploymentConfigRequest,
+        WatchDeploymentConfigResponse, WatchGatewayPolicyBundleRequest, WatchGatewayPolicyBundleResponse,
+        WatchGatewayTrustAnchorsRequest, WatchGatewayTrustAnchorsResponse,
     },
+    spc::bundles,
     streams::Interest,
     tenants,
     trust::Artifact,
@@ -48,6 +50,15 @@ impl GatewayRuntimeService for GatewayRuntime {
         let view = GatewayView { bucket: bucket(cx)? };
         let bundle = self.deps.trust.artifact(scope, view).await?;
         Ok(GetGatewayPolicyBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
+    }
+
+    async fn get_gateway_spc_bundle(
+        &self,
+        cx: &Cx,
+        _: GetGatewaySpcBundleRequest,
+    ) -> Result<GetGatewaySpcBundleResponse> {
+        let bundle = bundles::full(&self.deps.store, &self.deps.trust, self.scope(cx).await?).await?;
+        Ok(GetGatewaySpcBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
 
     async fn watch_gateway_trust_anchors(

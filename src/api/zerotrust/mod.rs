@@ -22,6 +22,7 @@ mod rotation_service;
 mod session;
 mod session_service;
 mod signer_service;
+mod spc_service;
 mod telemetry_service;
 mod tenant_service;
 mod totp_service;
@@ -39,8 +40,9 @@ use self::{
     gateway_directory_service::GatewayDirectory, gateway_pool_service::GatewayPools,
     gateway_runtime_service::GatewayRuntime, gateway_service::Gateways, group_service::Groups,
     policy_rollout_service::PolicyRollouts, policy_service::Policies, role_service::RoleGrants,
-    rotation_service::Rotations, session_service::AdminSessions, signer_service::Signers, telemetry_service::Telemetry,
-    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
+    rotation_service::Rotations, session_service::AdminSessions, signer_service::Signers, spc_service::Spcs,
+    telemetry_service::Telemetry, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
+    user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 
@@ -63,6 +65,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
         handlers::policy_rollout_service::mount(PolicyRollouts { deps: deps() }),
         handlers::policy_service::mount(Policies { deps: deps() }),
+        handlers::spc_service::mount(Spcs { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),
         handlers::totp_service::mount(SecondFactors { deps: deps() }),

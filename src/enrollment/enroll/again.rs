@@ -5,10 +5,15 @@ use uuid::Uuid;
 use super::{certificate::OVERLAP, invalid_token, rules::Subject};
 use crate::{
     base::{Error, Result, TenantScope},
-    store::{Stamp, Tx, columns::DeviceStatus, tables::DeviceRow},
+    store::{
+        Stamp, Tx,
+        columns::{DeviceStatus, RevocationReason},
+        tables::DeviceRow,
+    },
 };
 
-/// Enrolls a device under its id again. It keeps its name, user, groups and status. Its other credentials end soon, and cannot be renewed.
+/// Enrolls a device under its id again. It keeps its name, user, groups and status. Its other credentials
+/// end soon and cannot be renewed, and its policy certificates, which are for the keys of those, end at once.
 pub(super) async fn device(
     tx: &Tx,
     scope: TenantScope,
@@ -36,5 +41,6 @@ pub(super) async fn device(
     };
     devices.update(&row).await?;
     tx.tenant(scope).credentials().shorten(id, Stamp::from(now.time() + OVERLAP)).await?;
+    tx.revoke_spcs_of(scope, [id], RevocationReason::Superseded).await?;
     Ok(row)
 }

@@ -10,7 +10,11 @@ use crate::{
     base::{Cx, Error, IdKind, Kind, Result, Secret, TenantScope, error::Reason},
     enrollment::tokens::{self, NewSecret},
     identity::reason as checked_reason,
-    store::{Change, ChangeKind, Stamp, Store, Tx, columns::DeviceStatus, tables::DeviceRow},
+    store::{
+        Change, ChangeKind, Stamp, Store, Tx,
+        columns::{DeviceStatus, RevocationReason},
+        tables::DeviceRow,
+    },
     tenants,
 };
 
@@ -66,6 +70,10 @@ async fn change_in(tx: &Tx, (device, action, reason, token): &Input) -> Result<D
     let rows = tx.tenant(scope);
     if *action == Action::ForceReauth {
         rows.credentials().revoke(row.id, tx.now().into()).await?;
+        tx.revoke_spcs_of(scope, [row.id], RevocationReason::Superseded).await?;
+    }
+    if row.status == DeviceStatus::Suspended {
+        tx.revoke_spcs_of(scope, [row.id], RevocationReason::PrivilegeWithdrawn).await?;
     }
     if row.status == DeviceStatus::Revoked {
         tx.end_enrollments(scope, &[row.id]).await?;

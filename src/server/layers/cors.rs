@@ -117,6 +117,7 @@ fn request_headers() -> Vec<HeaderName> {
     let ours = [
         "x-api-key",
         "idempotency-key",
+        "x-spc",
         "last-event-id",
         "x-server-timeout",
         "x-grpc-web",

@@ -11,7 +11,7 @@ use super::{
     gateway_materials, gateway_pools, gateways, grants, group_members, groups, policies, policy_bundles,
     policy_documents, policy_reports,
     rows::{Rows, TenantRows, TenantTable},
-    tenants,
+    spcs, tenants,
 };
 use crate::{
     base::Result,
@@ -68,6 +68,7 @@ purged! {
     EnrollmentTokens = enrollment_tokens,
     Credentials = credentials,
     PolicyReports = policy_reports,
+    Spcs = spcs,
     Devices = devices,
     GatewayMaterials = gateway_materials,
     Gateways = gateways,

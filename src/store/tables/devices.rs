@@ -13,9 +13,10 @@ use super::{
     credentials::Model as CredentialRow,
     rows::{Rows, TenantRows, TenantTable, WithId},
     seen::Seen,
+    spcs::{SpcFilter, SpcRevocation},
 };
 use crate::{
-    base::{PageRequest, Result, text::fold},
+    base::{PageRequest, Result, TenantId, text::fold},
     store::{
         Count, Db, Exec, Fetch, FetchUpdated, TxConn, UpdateRow,
         columns::{DeviceStatus, EnrolledVia, Json, Owner, Platform, Stamp},
@@ -100,6 +101,14 @@ pub struct DeviceMember {
     pub account: Option<Uuid>,
     /// Groups that its token gave it.
     pub groups: Vec<Uuid>,
+}
+
+/// Devices that were deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedDevices {
+    pub devices: Vec<Model>,
+    /// Tenants whose policy certificates were revoked with them, with the sequences of the revocations.
+    pub spcs: Vec<(TenantId, i64)>,
 }
 
 impl<'a, C> TenantRows<'a, C> {
@@ -285,9 +294,14 @@ pub(in crate::store) async fn note_seen(conn: &impl Db, seen: &Seen) -> Result<(
     Ok(())
 }
 
-/// Deletes ephemeral devices of any tenant that were not seen since a time, at most `most`, with their credentials revoked, and
-/// returns them. For the job that prunes them.
-pub async fn delete_unseen(conn: &TxConn, since: Stamp, now: Stamp, most: u64) -> Result<Vec<Model>> {
+/// Deletes ephemeral devices of any tenant that were not seen since a time, at most `most`, with their credentials and policy
+/// certificates revoked. For the job that prunes them.
+pub async fn delete_unseen(
+    conn: &TxConn,
+    since: Stamp,
+    revocation: SpcRevocation,
+    most: u64,
+) -> Result<DeletedDevices> {
     let never = Column::LastSeenAt.is_null().and(Column::CreatedAt.lt(since));
     let unseen = Entity::find()
         .filter(Column::Ephemeral.eq(true))
@@ -298,9 +312,17 @@ pub async fn delete_unseen(conn: &TxConn, since: Stamp, now: Stamp, most: u64) -
         .await?;
     for device in &unseen {
         let rows = TenantRows { conn, tenant: device.tenant_id };
-        rows.credentials().revoke(device.id, now).await?;
-        rows.enrollment_tokens().revoke_of_devices(&[device.id], now).await?;
+        rows.credentials().revoke(device.id, revocation.at).await?;
+        rows.enrollment_tokens().revoke_of_devices(&[device.id], revocation.at).await?;
         rows.devices().remove(device.id).await?;
     }
-    Ok(unseen)
+    let mut of_tenants: HashMap<Owner, Vec<Uuid>> = HashMap::new();
+    unseen.iter().for_each(|device| of_tenants.entry(device.tenant_id).or_default().push(device.id));
+    let mut spcs = Vec::new();
+    for (tenant, devices) in of_tenants {
+        let rows = TenantRows { conn, tenant };
+        let revoked = rows.revoke_spcs(&SpcFilter::Devices(devices), revocation).await?;
+        spcs.extend(revoked.is_new.then(|| (tenant.tenant(), revoked.sequence)));
+    }
+    Ok(DeletedDevices { devices: unseen, spcs })
 }

@@ -60,6 +60,11 @@ resources! {
     TrustAnchors = "trust_anchors",
     /// A rotation of a key. The id is `rot_...`.
     Rotation = "key_rotation",
+    /// A security policy certificate. The id is `spc_...`.
+    Spc = "spc",
+    /// The revocations of the security policy certificates of a tenant, and their keys. The id is the tenant's; the version is the
+    /// sequence.
+    SpcBundle = "spc_bundle",
     /// A version of a policy. The id is `pol_...`.
     Policy = "policy",
 }

@@ -1,6 +1,6 @@
 //! Every RPC, found by reflection, with its calls over gRPC and REST.
 
-use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value};
 use reqwest::Method;
 
 use super::grpc;
@@ -28,6 +28,9 @@ impl Row {
             match field.kind() {
                 Kind::String if field.is_list() => message.set_field(&field, Value::List(vec![value])),
                 Kind::String if !field.is_map() => message.set_field(&field, value),
+                Kind::Message(kind) if kind.name() == "SpcSubject" => {
+                    message.set_field(&field, Value::Message(subject(kind, text)));
+                }
                 Kind::Int64 if !field.is_list() => {
                     text.parse().into_iter().for_each(|number| message.set_field(&field, Value::I64(number)));
                 }
@@ -121,9 +124,21 @@ fn rest(message: &DynamicMessage, http: &Method, path: &str, body: &str) -> (Str
     }
 }
 
-/// A string, a number, or a list of strings.
+/// The subject that is written as `type:id`.
+fn subject(kind: MessageDescriptor, text: &str) -> DynamicMessage {
+    let (of, id) = text.split_once(':').unwrap_or_else(|| panic!("{text} is not a subject"));
+    let mut subject = DynamicMessage::new(kind);
+    subject.set_field_by_name("type", Value::String(of.to_owned()));
+    subject.set_field_by_name("id", Value::String(id.to_owned()));
+    subject
+}
+
+/// A string, a number, a list of strings, or a message of strings.
 fn json(value: &Value) -> serde_json::Value {
     match value {
+        Value::Message(inner) => {
+            inner.fields().map(|(field, value)| (field.json_name().to_owned(), json(value))).collect()
+        }
         Value::I64(number) => (*number).into(),
         Value::List(items) => items.iter().map(json).collect(),
         _ => value.as_str().unwrap().into(),

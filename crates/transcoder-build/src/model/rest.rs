@@ -119,6 +119,9 @@ impl Check<'_> {
             }
         }
         let with_body = bindings.iter().any(|binding| !binding.http.body.is_empty());
+        for (name, field) in &rest.headers {
+            self.header(name, field, bindings)?;
+        }
         if rest.body_or_query && !with_body {
             return Err(self.fail("body_or_query is set, but no path takes a body"));
         }
@@ -129,6 +132,26 @@ impl Check<'_> {
             return Err(self.fail("body_required contradicts body_or_query"));
         }
         Ok(())
+    }
+
+    /// Checks a field that comes from a header.
+    fn header(&self, name: &str, field: &str, bindings: &[Binding]) -> Result<(), Error> {
+        let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if name.is_empty() || !is_name {
+            return Err(self.fail(format!("{name:?} is not the name of a header in lower case")));
+        }
+        let of = self.field(&self.method.input(), field)?;
+        if field.contains('.') || of.is_list() || of.is_map() || of.kind() != Kind::String {
+            return Err(self.fail(format!("{field} takes the header {name}, but is not a single string")));
+        }
+        let elsewhere = |binding: &Binding| {
+            let variables = &binding.template.variables;
+            !binding.http.body.is_empty() || variables.iter().any(|variable| variable.field == field)
+        };
+        match bindings.iter().any(elsewhere) {
+            true => Err(self.fail(format!("{field} takes the header {name}, and the path or a body binds it"))),
+            false => Ok(()),
+        }
     }
 
     /// The mask that is filled with the members of the body: the field with that option, or the only mask of a PATCH

@@ -33,12 +33,25 @@ pub fn parameters(
         if binding.http.body != "*" && !binding.http.body.is_empty() {
             taken.push(binding.http.body.clone());
         }
+        taken.extend(method.rest.headers.iter().map(|(_, field)| field.clone()));
         let mut query = Query { cx, schemas, method, taken, found: Vec::new() };
         query.fields(&method.descriptor.input(), "", "", &mut Vec::new());
         parameters.extend(query.found);
     }
+    parameters.extend(header_fields(cx, method));
     parameters.extend(headers(method, binding));
     parameters
+}
+
+/// The headers that are fields of the request.
+fn header_fields(cx: &Context<'_>, method: &Method) -> Vec<Value> {
+    let parameter = |(name, field): &(String, String)| {
+        let field = method.descriptor.input().get_field_by_name(field)?;
+        let text = cx.comments.of(&field.parent_file(), field.path());
+        let schema = json!({"type": "string"});
+        Some(json!({"name": name, "in": "header", "description": text, "schema": schema, "required": false}))
+    };
+    method.rest.headers.iter().filter_map(parameter).collect()
 }
 
 /// The request headers of a call.

@@ -94,6 +94,8 @@ pub struct Rest {
     pub with_metadata: bool,
     /// Reasons whose statuses the surface defines.
     pub fails_with: Vec<String>,
+    /// Request headers with the fields that take them.
+    pub headers: Vec<(String, String)>,
 }
 
 /// The fields of entity tags, by their paths; empty if none.
@@ -231,6 +233,7 @@ impl<'p> Options<'p> {
             paged_list: text(&rule, "paged_list"),
             with_metadata: flag(&rule, "with_metadata"),
             fails_with: enum_names(&rule, "fails_with", "REASON_"),
+            headers: headers(&rule),
         }
     }
 
@@ -329,6 +332,11 @@ impl Event {
     fn of(rule: &DynamicMessage) -> Self {
         Self { id: text(rule, "id"), kind: text(rule, "type"), resume: text(rule, "resume") }
     }
+}
+
+fn headers(rule: &DynamicMessage) -> Vec<(String, String)> {
+    let rules = list(rule, "header");
+    rules.iter().filter_map(Value::as_message).map(|rule| (text(rule, "name"), text(rule, "field"))).collect()
 }
 
 fn binding(rule: &DynamicMessage) -> Option<Http> {

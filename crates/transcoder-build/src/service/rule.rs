@@ -29,6 +29,9 @@ pub fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) 
     if !http.body.is_empty() && !method.rest.body_or_query {
         taken.push(literal(if http.body == "*" { "" } else { &http.body }));
     }
+    taken.extend(method.rest.headers.iter().map(|(_, field)| literal(field)));
+    let headers: Vec<_> =
+        method.rest.headers.iter().map(|(name, field)| format!("({}, {})", literal(name), literal(field))).collect();
     let response = match http.response_body.as_str() {
         "" => "None".to_owned(),
         field => format!("{:?}", position(&method.descriptor.output(), field)),
@@ -42,11 +45,12 @@ pub fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) 
          method: {method}, template: {template}, info: &{constant}, \
          binding: ::transcoder::rest::Binding {{ body: ::transcoder::rest::Body::{body}, taken: &[{taken}], \
          body_or_query: {either}, body_required: {required}, lenient: &[{lenient}], mask: {mask} }}, response: {response}, success: {success}, empty_body: {empty}, \
-         status: &[{status}], stream: {stream}, raw_answer: {raw}, etag: {etag}, resume: {resume} }};",
+         status: &[{status}], stream: {stream}, raw_answer: {raw}, etag: {etag}, resume: {resume}, headers: &[{headers}] }};",
         constant = constant(method),
         method = literal(&http.method),
         template = template(binding),
         taken = taken.join(", "),
+        headers = headers.join(", "),
         either = method.rest.body_or_query,
         required = method.rest.body_required && !http.body.is_empty(),
         lenient = lenient.join(", "),

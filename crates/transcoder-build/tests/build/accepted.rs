@@ -99,6 +99,15 @@ fn streams_have_streaming_routes() {
     }
 }
 
+#[test]
+fn a_field_comes_from_a_header() {
+    let header = r#"option (shop.options.v1.rest) = {header: {name: "x-letter" field: "letter"}};"#;
+    let code = code(&rpc(&format!("option (shop.options.v1.auth) = {{public: true}}; {header} {GET}")));
+    for piece in [r#"headers: &[("x-letter", "letter")]"#, r#"taken: &["letter"]"#] {
+        assert!(code.contains(piece), "{piece} is not in {code}");
+    }
+}
+
 /// AIP-134: the only mask of a PATCH whose body is one message. Other masks need the option.
 #[test]
 fn the_mask_of_a_patch_is_found() {

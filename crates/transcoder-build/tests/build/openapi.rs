@@ -307,7 +307,7 @@ fn streams_bytes_and_entity_tags_are_documented() {
         }}
         rpc Get(Order) returns (Order) {{
           option (google.api.http) = {{get: "/get"}}; {public}
-          option (shop.options.v1.rest) = {{etag: {{}}}};
+          option (shop.options.v1.rest) = {{etag: {{}} header: {{name: "x-letter" field: "letter"}}}};
         }}
         rpc Change(Order) returns (Order) {{
           option (google.api.http) = {{put: "/change" body: "*"}}; {public} {audit}
@@ -335,7 +335,9 @@ fn streams_bytes_and_entity_tags_are_documented() {
     assert_eq!(kinds(&push["responses"]["200"]["content"]), ["*/*"]);
 
     let get = &paths["/get"]["get"];
-    assert_eq!(headers(get), ["If-None-Match", "If-Match"]);
+    assert_eq!(headers(get), ["x-letter", "If-None-Match", "If-Match"]);
+    let names = |one: &Value| one["name"].as_str().unwrap().to_owned();
+    assert!(!get["parameters"].as_array().unwrap().iter().any(|one| names(one) == "letter"), "{get}");
     assert_eq!(get["responses"]["304"]["content"], Value::Null);
     assert!(get["responses"]["200"]["headers"]["ETag"].is_object() && get["responses"]["412"].is_object(), "{get}");
     let change = &paths["/change"]["put"];

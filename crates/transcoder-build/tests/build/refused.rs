@@ -228,6 +228,21 @@ fn entity_tags_and_events() {
 }
 
 #[test]
+fn fields_from_headers() {
+    let header = |http: &str, name: &str, field: &str| {
+        let rule = format!(r#"header: {{name: "{name}" field: "{field}"}}"#);
+        format!("{} option (shop.options.v1.rest) = {{{rule}}};", self::http(http))
+    };
+    let get = r#"get: "/a""#;
+    refused(&header(get, "X-Letter", "letter"), "\"X-Letter\" is not the name of a header in lower case");
+    refused(&header(get, "x-letter", "tags"), "tags takes the header x-letter, but is not a single string");
+    refused(&header(get, "x-letter", "version"), "version takes the header x-letter, but is not a single string");
+    let bound = "name takes the header x-letter, and the path or a body binds it";
+    refused(&header(r#"get: "/a/{name}""#, "x-letter", "name"), bound);
+    refused(&header(r#"patch: "/a" body: "owner""#, "x-letter", "name"), bound);
+}
+
+#[test]
 fn surfaces_and_masks() {
     let text = format!("{HEAD}service Orders {{ {} }}{MESSAGES}", rpc(&format!("{PUBLIC} {GET}")));
     let error = check(&text, true).unwrap_err().to_string();

@@ -170,7 +170,7 @@ impl Text<'_> {
             return Err(unknown());
         }
         if self.rules.taken.iter().any(|taken| taken.is_empty() || self.is_inside(taken)) {
-            return Err(DecodeError::new(DecodeErrorKind::Bound, "already set by the path or the body"));
+            return Err(DecodeError::new(DecodeErrorKind::Bound, "set by the path, the body or a header"));
         }
         Ok(())
     }

@@ -58,6 +58,7 @@ pub(super) fn message<M: Message>(
     }
     path(&mut message, rule, call.parts.uri.path(), options, &mut bound)
         .map_err(|error| error.at(RequestPart::Path))?;
+    headers(&mut message, rule, &call.parts, options)?;
     if let Some((field, tag)) = own_tag.zip(call.tag.as_deref()) {
         has_tag |= bound.iter().any(|path| path == field);
         let given = if has_tag { vec![field.to_owned()] } else { Vec::new() };
@@ -89,6 +90,23 @@ pub(super) fn head<M: Message>(rule: &Rule, parts: &Parts) -> Result<(), DecodeE
         query(&mut message, text, options, &rules, &mut bound).map_err(|error| error.at(RequestPart::Query))?;
     }
     path(&mut message, rule, parts.uri.path(), options, &mut bound).map_err(|error| error.at(RequestPart::Path))
+}
+
+/// Binds the headers that are fields of the request.
+fn headers<M: Message>(message: &mut M, rule: &Rule, parts: &Parts, options: &JsonOptions) -> Result<(), DecodeError> {
+    for (name, field) in rule.headers {
+        let name = HeaderName::from_static(name);
+        let mut values = parts.headers.get_all(&name).iter();
+        let Some(value) = values.next() else { continue };
+        let refused =
+            |kind, text| DecodeError::new(kind, text).within(Step::Member(name.as_str())).at(RequestPart::Header);
+        if values.next().is_some() {
+            return Err(refused(DecodeErrorKind::Duplicate, "given twice"));
+        }
+        let value = value.to_str().map_err(|_| refused(DecodeErrorKind::Encoding, "must be ASCII"))?;
+        header(message, (name.clone(), field), value, options, &Rules { overwrite: true, ..Rules::default() })?;
+    }
+    Ok(())
 }
 
 /// Binds the value of a header to the field of a path in proto names.

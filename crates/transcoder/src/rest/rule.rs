@@ -35,6 +35,8 @@ pub struct Rule {
     pub etag: Option<EtagRule>,
     /// Path of the request field that takes Last-Event-ID.
     pub resume: Option<&'static str>,
+    /// Request headers, in lower case, with the request fields that take them.
+    pub headers: &'static [(&'static str, &'static str)],
 }
 
 /// The rule that a request matched, in the extensions of the request that the guard and the service see, if
@@ -52,7 +54,7 @@ pub struct Matched {
 pub struct Binding {
     /// What the body is.
     pub body: Body,
-    /// Field paths that query keys must not name: those that the path and the body bind.
+    /// Field paths that query keys must not name: those that the path, the body and headers bind.
     pub taken: &'static [&'static str],
     /// Fields that the body does not have may come from the query; otherwise fields of the body must not.
     pub body_or_query: bool,

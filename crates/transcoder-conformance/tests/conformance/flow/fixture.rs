@@ -140,7 +140,9 @@ fn doc(name: String) -> Result<Doc, Status> {
 #[tonic::async_trait]
 impl Docs for Desk {
     async fn get_doc(&self, request: Request<GetDocRequest>) -> Result<Response<Doc>, Status> {
-        let mut response = Response::new(doc(request.into_inner().name)?);
+        let GetDocRequest { name, note } = request.into_inner();
+        let found = doc(name)?;
+        let mut response = Response::new(Doc { note: note.unwrap_or_else(|| found.note.clone()), ..found });
         response.metadata_mut().insert("cache-control", "no-cache".parse().unwrap());
         // Like a service that forwards the metadata of another one.
         for (name, value) in [("content-type", "application/grpc"), ("keep-alive", "timeout=5")] {

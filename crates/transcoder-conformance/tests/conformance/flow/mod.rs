@@ -7,5 +7,6 @@ mod details;
 mod etags;
 mod fixture;
 mod handlers;
+mod headers;
 mod pages;
 mod streams;
