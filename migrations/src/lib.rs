@@ -38,6 +38,7 @@ mod m20260101_000023_trust;
 mod m20260101_000024_devices;
 mod m20260101_000025_policies;
 mod m20260101_000026_policy_bundles;
+mod m20260101_000030_access_sessions;
 pub mod record;
 
 /// The result of a migration.
@@ -93,6 +94,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000024_devices,
     m20260101_000025_policies,
     m20260101_000026_policy_bundles,
+    m20260101_000030_access_sessions,
 ];
 
 /// The database to be migrated.

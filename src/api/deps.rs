@@ -6,6 +6,7 @@ use crate::{
     auth::{CallerStanding, Sessions, authn::keys::Keys},
     base::public_url::PublicUrl,
     controlplane::licensing::MultitenancySettings,
+    fleet::Heartbeat,
     identity::People,
     messaging::MessagingSettings,
     store::{Sealer, Store},
@@ -49,4 +50,6 @@ pub struct Settings {
     /// Where clients reach the server, if it is known.
     pub public_url: Option<PublicUrl>,
     pub trust: TrustSettings,
+    /// The interval in which gateways report.
+    pub heartbeat: Heartbeat,
 }

@@ -133,6 +133,10 @@ pub enum IdKind {
     Signer,
     /// `pol_`: a version of a policy.
     Policy,
+    /// `ses_`: a session of a device at a gateway.
+    Session,
+    /// `grt_`: the permission to start a session.
+    Grant,
 }
 
 impl IdKind {
@@ -147,6 +151,8 @@ impl IdKind {
             Self::Gateway => "gw_",
             Self::Signer => "sgn_",
             Self::Policy => "pol_",
+            Self::Session => "ses_",
+            Self::Grant => "grt_",
         }
     }
 

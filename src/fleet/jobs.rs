@@ -71,6 +71,7 @@ impl Job for RecordSightings {
 async fn prune(tx: &Tx, (): &()) -> Result<u64> {
     let now = tx.time().await?;
     let deleted = delete_unseen_devices(tx.conn(), Stamp::from(now - UNSEEN), now.into(), BATCH).await?;
+    tx.end_access_sessions_of(&deleted).await?;
     for device in &deleted {
         let details = serde_json::json!({"name": device.name, "reason": "an ephemeral device was not seen for a day"});
         let change = Change::of_device(ChangeKind::Deleted, device.tenant_id.tenant(), device);

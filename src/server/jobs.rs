@@ -6,6 +6,7 @@ use sea_orm::DbBackend;
 
 use super::operation_kinds;
 use crate::{
+    access::jobs::{EndSessions, PruneSessions},
     audit::{
         ApiKeyUses, Denials,
         jobs::{AuditApiKeyUse, AuditDenials},
@@ -68,11 +69,13 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(DeleteExpiredTenants::new(store));
     jobs.start(PruneOperations::new(store, work.operation_retention));
     jobs.start(PruneDevices::new(store));
+    jobs.start(EndSessions::new(store));
+    jobs.start(PruneSessions::new(store));
     jobs
 }
 
 /// The names of the jobs that one server runs for all servers, when they are due or requested.
-pub const ON_REQUEST: [&str; 7] = [
+pub const ON_REQUEST: [&str; 9] = [
     PruneDevices::NAME,
     PruneOperations::NAME,
     PruneRevocations::NAME,
@@ -80,6 +83,8 @@ pub const ON_REQUEST: [&str; 7] = [
     PruneOutbox::NAME,
     DeleteExpiredTenants::NAME,
     NormalizeText::NAME,
+    EndSessions::NAME,
+    PruneSessions::NAME,
 ];
 
 /// The names of the jobs that one server runs for all servers, with this database.

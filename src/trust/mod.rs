@@ -5,6 +5,7 @@ mod anchors;
 mod authority;
 mod envelope;
 mod installation;
+pub mod jws;
 mod key;
 mod server;
 mod signers;

@@ -64,6 +64,9 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("zerotrust.rbac.write", &["admin"]),
     ("zerotrust.session.end", ANYONE),
     ("zerotrust.session.read", ANYONE),
+    ("zerotrust.sessions.own", ANYONE),
+    ("zerotrust.sessions.read", READERS),
+    ("zerotrust.sessions.write", &["admin", "security_operator"]),
     ("zerotrust.tenants.read", &["admin", "auditor"]),
     ("zerotrust.tenants.suspend", &["admin"]),
     ("zerotrust.tenants.write", &[]),
@@ -79,8 +82,12 @@ pub const TABLE: &[(&str, &[&str])] = &[
 
 /// The permissions of devices and gateways, with the kinds of caller that hold them. They have no roles, and hold no other
 /// permissions.
-pub const ENROLLED: &[(&str, &[&str])] =
-    &[("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]), ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"])];
+pub const ENROLLED: &[(&str, &[&str])] = &[
+    ("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.metering.report", &["GATEWAY"]),
+    ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.sessions.admit", &["GATEWAY"]),
+];
 
 /// The names of all permissions, some of them twice.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -1,5 +1,7 @@
 //! The zero-trust surface: administration under `/v1/admin` (zero-trust contract, section 4).
 
+mod access_session_service;
+mod admission_service;
 mod api_key_service;
 mod artifacts;
 mod device_policy_service;
@@ -10,6 +12,7 @@ mod enrollment_token_service;
 mod gateway_pool_service;
 mod gateway_service;
 mod group_service;
+mod metering_service;
 mod policy_service;
 mod request;
 mod response;
@@ -25,16 +28,18 @@ use transcoder::Service;
 
 pub use self::dialect::ZeroTrustDialect;
 use self::{
-    api_key_service::ApiKeys, device_policy_service::DevicePolicies, device_service::Devices,
-    enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
-    gateway_service::Gateways, group_service::Groups, policy_service::Policies, role_service::RoleGrants,
+    access_session_service::AccessSessions, admission_service::Admission, api_key_service::ApiKeys,
+    device_policy_service::DevicePolicies, device_service::Devices, enrollment_service::Enrollments,
+    enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools, gateway_service::Gateways,
+    group_service::Groups, metering_service::Metering, policy_service::Policies, role_service::RoleGrants,
     session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
     user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
+use crate::access::admission::Admissions;
 
-pub(super) fn services(deps: &Deps) -> Vec<Service> {
-    let deps = || deps.clone();
+pub(super) fn services(of: &Deps) -> Vec<Service> {
+    let deps = || of.clone();
     vec![
         handlers::group_service::mount(Groups { deps: deps() }),
         handlers::api_key_service::mount(ApiKeys { deps: deps() }),
@@ -45,6 +50,9 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
+        handlers::access_session_service::mount(AccessSessions { deps: deps() }),
+        handlers::admission_service::mount(Admission { admissions: Admissions::new(&of.store, &of.trust) }),
+        handlers::metering_service::mount(Metering { deps: deps() }),
         handlers::policy_service::mount(Policies { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),

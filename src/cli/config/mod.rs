@@ -31,6 +31,8 @@ pub struct Config {
     pub trust_domain: TrustDomain,
     /// How often devices and gateways should ask for new trust anchors.
     pub trust_refresh: Duration,
+    /// The interval in which gateways report.
+    pub gateway_heartbeat: Duration,
     /// The directory of the embedded database and the development keys.
     pub data_dir: PathBuf,
     /// The database; `None` means the embedded one in `data_dir`.

@@ -133,7 +133,7 @@ async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
 }
 
 /// The key of a resolution: devices with the same one get the same bytes.
-fn key_of(resolved: &Resolved<'_>) -> String {
+pub fn key_of(resolved: &Resolved<'_>) -> String {
     sha256_hex(resolved.sources.iter().map(|source| source.id.as_bytes().as_slice()))
 }
 

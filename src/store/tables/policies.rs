@@ -76,6 +76,13 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(last.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
     }
 
+    /// The number of the latest version that was published before a time, 0 if there is none.
+    pub async fn latest_before(&self, time: Stamp) -> Result<i64> {
+        let known = self.select().filter(Column::PublishedAt.lte(time)).order_by_desc(Column::Version).limit(1);
+        let last = known.select_only().column(Column::Version);
+        Ok(last.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
+    }
+
     /// A version by its number.
     pub async fn version(&self, version: i64) -> Result<Option<Model>> {
         Ok(self.select().filter(Column::Version.eq(version)).fetch_one(self.conn).await?)
