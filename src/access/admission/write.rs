@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Admissions, Asking, Question, facts::Facts, rules::Terms};
 use crate::{
-    base::{Result, TenantScope},
+    base::{Result, TenantRef, TenantScope},
     entitlements,
     policy::document::words::Word as _,
     store::{
@@ -13,6 +13,7 @@ use crate::{
         columns::{Counters, Json, SessionStatus},
         tables::AccessSessionRow,
     },
+    tenants,
 };
 
 /// How long a session continues without a report of its gateway.
@@ -113,11 +114,15 @@ async fn admit(tx: &Tx, admitted: &Admitted) -> Result<Written> {
     Ok(if written { Written::Done } else { Written::Changed })
 }
 
-/// Whether the tenant or the pool has as many sessions as it may. What limits them is locked until the session is written.
+/// Whether the tenant or the pool has as many sessions as it may. The tenant is locked until the session is written.
 async fn is_full(tx: &Tx, admitted: &Admitted) -> Result<bool> {
+    if !admitted.limited && !admitted.pool_limited {
+        return Ok(false);
+    }
+    tenants::resolve_locked(tx, &TenantRef::Id(admitted.scope.tenant())).await?;
     let (rows, now) = (tx.tenant(admitted.scope), Stamp::from(tx.now()));
     if admitted.limited {
-        let settings = rows.zerotrust().get_locked().await?;
+        let settings = rows.zerotrust().get().await?;
         let limit = entitlements::concurrent_sessions(settings.as_ref().map(|settings| &settings.overrides.0));
         if let Some(limit) = limit
             && rows.access_sessions().running(None, now).await? >= limit
@@ -127,7 +132,7 @@ async fn is_full(tx: &Tx, admitted: &Admitted) -> Result<bool> {
     }
     if admitted.pool_limited {
         let pool = admitted.session.pool_id;
-        let limit = rows.gateway_pools().get_locked(pool).await?.and_then(|pool| pool.max_sessions);
+        let limit = rows.gateway_pools().get(pool).await?.and_then(|pool| pool.max_sessions);
         if let Some(limit) = limit
             && rows.access_sessions().running(Some(pool), now).await? >= limit.unsigned_abs()
         {

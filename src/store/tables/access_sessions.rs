@@ -3,19 +3,20 @@
 use sea_orm::{
     ActiveModelTrait, Condition, IntoActiveModel, Iterable, QueryOrder, QuerySelect, UpdateMany,
     entity::prelude::*,
-    sea_query::{Expr, IntoCondition, LockType, OnConflict, Query},
+    sea_query::{Expr, ExprTrait, IntoCondition, LockType, OnConflict, Query},
 };
 use time::Duration;
 
 use super::{
     devices, gateways,
     rows::{Rows, TenantRows, TenantTable, WithId},
+    tenants,
 };
 use crate::{
     base::{Error, PageRequest, Result},
     store::{
         Count, Db, Exec, Fetch, FetchUpdated, TxConn,
-        columns::{Counters, DeviceStatus, EndReason, Json, Owner, SessionStatus, Stamp},
+        columns::{Counters, DeviceStatus, EndReason, Json, Owner, SessionStatus, Stamp, TenantStatus},
         delete_some, execute,
         page::page,
     },
@@ -124,21 +125,25 @@ impl<'a, C> TenantRows<'a, C> {
 }
 
 impl<C: Db> Rows<'_, C, Entity> {
-    /// Inserts a session of a device that is active and has this version, so that a change of the device meanwhile is not missed. Returns
-    /// whether it was inserted: not if the device changed, or if there is a session with the id.
+    /// Inserts a session of a device that is active and has this version, in an active tenant, so that a change of them meanwhile is not
+    /// missed. Returns whether it was inserted: not if they changed, or if there is a session with the id.
     pub async fn insert_for(&self, session: Model, device_version: i64) -> Result<bool> {
         let device = session.device_id;
         let mut row = session.into_active_model();
         let values = Column::iter().filter_map(|column| row.take(column).into_value()).map(Expr::value);
-        // Locked, so that the change either comes before, or ends the session.
+        let of_tenant =
+            Expr::col(devices::Column::TenantId.as_column_ref()).equals(tenants::Column::Id.as_column_ref());
+        // Locked, so that the change either comes before, or ends the session; the tenant first, as in such changes.
         let select = Query::select()
             .exprs(values)
-            .from(devices::Entity)
-            .and_where(devices::Column::TenantId.eq(self.tenant))
+            .from(tenants::Entity)
+            .inner_join(devices::Entity, of_tenant.into_condition())
+            .and_where(tenants::Column::Id.eq(self.tenant))
+            .and_where(tenants::Column::Status.is_in(TenantStatus::ALL.into_iter().filter(|status| status.admits())))
             .and_where(devices::Column::Id.eq(device))
             .and_where(devices::Column::Status.eq(DeviceStatus::Active))
             .and_where(devices::Column::Version.eq(device_version))
-            .lock(LockType::Share)
+            .lock_with_tables(LockType::Share, ["tenants", "devices"])
             .take();
         let mut insert = Query::insert();
         insert.into_table(Entity).columns(Column::iter()).select_from(select).map_err(Error::internal)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{IntoActiveModel, entity::prelude::*, sea_query::OnConflict};
 use serde_json::{Map, Value};
 
 use super::rows::{Rows, TenantRows, TenantTable};
@@ -43,11 +43,6 @@ impl<C: Db> Rows<'_, C, Entity> {
     /// The settings, if the tenant has any.
     pub async fn get(&self) -> Result<Option<Model>> {
         Ok(self.select().fetch_one(self.conn).await?)
-    }
-
-    /// Loads and locks the settings, if the tenant has any.
-    pub async fn get_locked(&self) -> Result<Option<Model>> {
-        Ok(self.select().lock_exclusive().fetch_one(self.conn).await?)
     }
 
     /// Inserts or replaces the settings.
