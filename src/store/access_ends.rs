@@ -1,4 +1,4 @@
-//! The end of sessions of devices, by us: their gateways are told to end them.
+//! The end of sessions of devices by the server, which their gateways have to end, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ impl Tx {
     pub async fn end_access_sessions(&self, scope: TenantScope, of: SessionsAt<'_>, reason: EndReason) -> Result<u64> {
         let now = Stamp::from(self.now());
         let ended = self.tenant(scope).access_sessions().end(of, reason, now).await?;
-        self.told(scope.into(), &ended).await?;
+        self.record_kills(scope.into(), &ended).await?;
         Ok(ended.iter().filter(|session| ran(session, now)).count() as u64)
     }
 
@@ -26,7 +26,7 @@ impl Tx {
             let rows = TenantRows::of_owner(self.conn(), device.tenant_id);
             let (of, now) = (SessionsAt::Devices(&[device.id]), Stamp::from(self.now()));
             let ended = rows.access_sessions().end(of, EndReason::DeviceDeleted, now).await?;
-            self.told(device.tenant_id, &ended).await?;
+            self.record_kills(device.tenant_id, &ended).await?;
         }
         Ok(())
     }
@@ -44,7 +44,7 @@ impl Tx {
         for (owner, reason, ids) in parts.into_values() {
             let rows = TenantRows::of_owner(self.conn(), owner);
             let ended = rows.access_sessions().end(SessionsAt::Ids(&ids), reason, now).await?;
-            self.told(owner, &ended).await?;
+            self.record_kills(owner, &ended).await?;
         }
         Ok(expired.len() as u64)
     }
@@ -57,13 +57,13 @@ impl Tx {
             let rows = TenantRows::of_owner(self.conn(), gateway.tenant_id);
             let of = SessionsAt::Gateway(gateway.id);
             let ended = rows.access_sessions().end(of, EndReason::Drained, now).await?;
-            self.told(gateway.tenant_id, &ended).await?;
+            self.record_kills(gateway.tenant_id, &ended).await?;
         }
         Ok(drained.len() as u64)
     }
 
     /// Records that gateways have to end sessions.
-    async fn told(&self, owner: Owner, ended: &[AccessSessionRow]) -> Result<()> {
+    async fn record_kills(&self, owner: Owner, ended: &[AccessSessionRow]) -> Result<()> {
         let gateways: BTreeSet<Uuid> = ended.iter().map(|session| session.gateway_id).collect();
         self.kill_lists_changed(owner, gateways).await
     }

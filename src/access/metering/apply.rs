@@ -55,7 +55,7 @@ pub fn apply(session: &mut AccessSessionRow, line: &Checked, at: At) -> Applied 
     Applied { traffic, kills_changed }
 }
 
-/// The gateway reports the end of a session. Returns whether it was told to end it.
+/// The gateway reports the end of a session. Returns whether it had to end it.
 fn end(session: &mut AccessSessionRow, line: &Checked, ended: OffsetDateTime, now: OffsetDateTime) -> bool {
     if session.status == SessionStatus::Active {
         let started = session.started_at.time();
@@ -68,7 +68,7 @@ fn end(session: &mut AccessSessionRow, line: &Checked, ended: OffsetDateTime, no
     session.kill_requested_at.take().is_some()
 }
 
-/// The gateway reports that a session continues. Returns whether it is told to end it.
+/// The gateway reports that a session continues. Returns whether it has to end it from now on.
 fn continues(session: &mut AccessSessionRow, now: OffsetDateTime) -> bool {
     if session.status == SessionStatus::Active {
         session.expires_at = session.max_end.min(Stamp::from(now + SILENT));

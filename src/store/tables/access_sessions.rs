@@ -24,7 +24,7 @@ use crate::{
 
 /// How long a session counts before its gateway has reported it: the grant is valid for less.
 const STARTING: Duration = Duration::seconds(150);
-/// How long a gateway is told to end a session.
+/// How long a session is in the list of those that its gateway has to end.
 const KILLING: Duration = Duration::hours(1);
 /// Maximum number of ids in one statement.
 const AT_ONCE: usize = 500;
@@ -69,7 +69,7 @@ pub struct Model {
     pub ended_at: Option<Stamp>,
     /// Whether its gateway has reported the end.
     pub end_reported: bool,
-    /// When its gateway was told to end it.
+    /// When it was added to the list of sessions that its gateway has to end.
     pub kill_requested_at: Option<Stamp>,
 }
 
@@ -224,7 +224,7 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(())
     }
 
-    /// Ends active sessions, and tells their gateways to do so. Returns them.
+    /// Ends active sessions, which their gateways have to end, too. Returns them.
     pub async fn end(&self, of: SessionsAt<'_>, reason: EndReason, now: Stamp) -> Result<Vec<Model>> {
         let each = |column: Column, ids: &[Uuid]| -> Vec<Condition> {
             ids.chunks(AT_ONCE).map(|some| column.is_in(some.iter().copied()).into_condition()).collect()
@@ -280,7 +280,7 @@ pub async fn prune(conn: &TxConn, before: Stamp, most: u64) -> Result<u64> {
     delete_some(conn, Entity::delete_many().filter(old()), Entity::find().filter(old()), most).await
 }
 
-/// Whether a gateway is still told to end a session.
+/// Whether a session is in the list of those that its gateway has to end.
 pub fn is_being_killed(session: &Model, now: Stamp) -> bool {
     session.kill_requested_at.is_some_and(|at| Stamp::from(now.time() - KILLING) < at)
 }

@@ -29,7 +29,7 @@ pub struct Model {
     /// The number of the last report; nothing below is known without one.
     pub sequence: Option<i64>,
     pub received_at: Option<Stamp>,
-    /// How far its clock is ahead of ours, in seconds.
+    /// How far its clock is ahead, in seconds.
     pub clock_skew: Option<i64>,
     pub totals: Option<Json<Totals>>,
     pub applied: Option<Json<Applied>>,

@@ -42,7 +42,7 @@ async fn killed(db: &TestDb, server: &Server, gateway: &Enrolled) -> (i64, Vec<S
 
 /// Limits the sessions of `acme`.
 async fn limit(server: &Server, sessions: Value) {
-    let body = json!({"action": "update", "tenant_id": "acme", "overrides": {"concurrent_sessions": sessions}});
+    let body = json!({"action": "set_plan", "tenant_id": "acme", "plan": "unlimited", "overrides": {"concurrent_sessions": sessions}});
     act(server, Platform, "/v1/admin/tenants/lifecycle", body).await;
 }
 

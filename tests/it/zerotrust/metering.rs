@@ -129,7 +129,7 @@ both_databases! {
         assert_eq!(gateway.post(&server, METERING, &body).await.status, 202);
     }
 
-    async fn a_gateway_ends_what_it_is_told_to_end(db: TestDb) {
+    async fn a_gateway_ends_the_sessions_of_its_list(db: TestDb) {
         let server = serve(&db).await;
         let (gateway, device) = fleet(&server).await;
         let (one, two) = (gateway.admit(&server, &device).await, gateway.admit(&server, &device).await);
