@@ -13,6 +13,7 @@ pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod controlplane;
+pub mod edge;
 pub mod enrollment;
 pub mod entitlements;
 pub mod fleet;

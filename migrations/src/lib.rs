@@ -38,7 +38,9 @@ mod m20260101_000023_trust;
 mod m20260101_000024_devices;
 mod m20260101_000025_policies;
 mod m20260101_000026_policy_bundles;
+mod m20260101_000027_artifacts;
 mod m20260101_000030_access_sessions;
+mod m20260101_000032_gateway_materials;
 pub mod record;
 
 /// The result of a migration.
@@ -94,7 +96,9 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000024_devices,
     m20260101_000025_policies,
     m20260101_000026_policy_bundles,
+    m20260101_000027_artifacts,
     m20260101_000030_access_sessions,
+    m20260101_000032_gateway_materials,
 ];
 
 /// The database to be migrated.

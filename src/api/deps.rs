@@ -6,6 +6,7 @@ use crate::{
     auth::{CallerStanding, Sessions, authn::keys::Keys},
     base::public_url::PublicUrl,
     controlplane::licensing::MultitenancySettings,
+    edge::{Board, Reports},
     fleet::Heartbeat,
     identity::People,
     messaging::MessagingSettings,
@@ -35,6 +36,10 @@ pub struct Deps {
 pub struct Streams {
     /// The tenants.
     pub tenants: Arc<Feed<TenantSource>>,
+    /// What gateways and devices follow.
+    pub board: Board,
+    /// What gateways report.
+    pub reports: Reports,
     /// Terminates the streams of callers that lost their rights.
     pub standing: CallerStanding,
 }

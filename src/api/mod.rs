@@ -3,6 +3,7 @@
 
 pub mod controlplane;
 mod deps;
+mod edge;
 pub mod idempotency;
 pub mod manager;
 pub mod messaging;
@@ -64,6 +65,7 @@ pub fn services(deps: &Deps) -> Vec<Service> {
         warehouse::services(deps),
         messaging::services(deps),
         registry::services(deps),
+        edge::services(deps),
     ];
     surfaces.into_iter().flatten().collect()
 }

@@ -7,15 +7,20 @@ use crate::{base::IdKind, store::columns::PolicyCanary};
 
 /// Whether a device in these groups is in the cohort: in the percentage, or listed.
 pub fn is_in_cohort(canary: &PolicyCanary, device: Uuid, groups: &[Uuid]) -> bool {
-    canary.percent.is_some_and(|percent| bucket(device) < percent)
+    canary.percent.is_some_and(|percent| bucket(&IdKind::Device.show(device)) < percent)
         || canary.device_ids.contains(&device)
         || canary.group_ids.iter().any(|group| groups.contains(group))
 }
 
-/// The place of a device among 100 (zero-trust contract, decisions, "Canary"). It does not depend on the percentage, so a higher
-/// one only adds devices.
-fn bucket(device: Uuid) -> u32 {
-    let digest = Sha256::digest(IdKind::Device.show(device));
+/// Whether a gateway in this bucket is in the cohort.
+pub fn has_bucket(canary: &PolicyCanary, bucket: u32) -> bool {
+    canary.percent.is_some_and(|percent| bucket < percent)
+}
+
+/// The place of the device or gateway with this public id among 100 (zero-trust contract, decisions, "Canary"). It does not depend on
+/// the percentage, so a higher one only adds to the cohort.
+pub fn bucket(id: &str) -> u32 {
+    let digest = Sha256::digest(id);
     let first = digest.first_chunk::<4>().copied().unwrap_or_default();
     u32::from_be_bytes(first) % 100
 }
@@ -35,8 +40,7 @@ mod tests {
     #[test]
     fn a_bucket_is_that_of_the_public_id() {
         // sha256("dev_01J7ST8Z0GFCQ9TCATDDY8V7GF") begins with d3c27678.
-        let device = IdKind::Device.read("dev_01J7ST8Z0GFCQ9TCATDDY8V7GF").unwrap();
-        assert_eq!(bucket(device), 0xd3c27678 % 100);
+        assert_eq!(bucket("dev_01J7ST8Z0GFCQ9TCATDDY8V7GF"), 0xd3c27678 % 100);
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod canary;
 pub mod diff;
 pub mod document;
 pub mod explain;
+pub mod gateway_view;
 pub mod publish;
 pub mod resolve;
 pub mod scope;

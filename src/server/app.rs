@@ -33,6 +33,7 @@ use crate::{
         },
     },
     base::{Drain, Error, Result, ServerIdentity, public_url::PublicUrl},
+    edge::{Board, Reports},
     fleet::Sightings,
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
@@ -108,19 +109,20 @@ impl App {
         }
         let bounds = listen::Bounds::of_process();
         let standard = grpc::standard(&readiness, &drain, bounds.connections)?;
-        let board = StatusBoard::default();
-        let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), board.clone());
-        let (hub, streams) = streams(&self.store);
+        let status = StatusBoard::default();
+        let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), status.clone());
         let trusted = Trusted {
             trust: Trust::new(self.store.clone(), self.sealer(), self.settings.trust.clone()),
             authorities: CurrentAuthorities::default(),
         };
+        let (hub, streams) = streams(&self.store, &trusted.trust, &counts.reports);
+        let board = streams.board.clone();
         let service = self.service(standard, ops, &counts, revocations.clone(), streams, trusted.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
-        let jobs = self.start_jobs(&revocations, &counts, board);
+        let jobs = self.start_jobs(&revocations, &counts, status);
         let mutual = mutual.map(|address| self.mutual_tls(trusted, address));
-        let tasks = self.spawn(hangups, &readiness, hub, mutual);
+        let tasks = self.spawn(hangups, &readiness, (hub, board), mutual);
 
         let serving = listen::serve(listeners, service, bounds, drain.clone(), abort.clone(), self.drain_timeout);
         let whole = async {
@@ -170,6 +172,7 @@ impl App {
             denials: &counts.denials,
             api_key_uses: &counts.api_key_uses,
             sightings: &counts.sightings,
+            reports: &counts.reports,
             outbox_retention: self.outbox_retention,
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,
@@ -182,7 +185,7 @@ impl App {
         &self,
         hangups: Option<Hangups>,
         readiness: &Readiness,
-        hub: Arc<Hub>,
+        (hub, board): (Arc<Hub>, Board),
         mutual: Option<MutualTls>,
     ) -> Tasks {
         let mut tasks = Tasks::new();
@@ -198,6 +201,10 @@ impl App {
         tasks.spawn("streams", move |stop| {
             let hub = hub.clone();
             async move { hub.run(stop).await }
+        });
+        tasks.spawn("edge", move |stop| {
+            let board = board.clone();
+            async move { board.run(stop).await }
         });
         let metrics = self.metrics.clone();
         tasks.spawn("metrics", move |stop| metrics::upkeep(metrics.clone(), stop));
@@ -252,11 +259,13 @@ impl App {
 }
 
 /// The reader of the outbox, and the dependencies of streams.
-fn streams(store: &Store) -> (Arc<Hub>, Streams) {
+fn streams(store: &Store, trust: &Trust, reports: &Reports) -> (Arc<Hub>, Streams) {
     let (mut hub, standing) = (Hub::new(store), CallerStanding::new(store));
     let tenants = hub.feed(TenantSource::new(store));
+    let board = Board::new(store, trust, hub.demand());
     hub.follow(Arc::new(standing.clone()));
-    (Arc::new(hub), Streams { tenants, standing })
+    hub.follow(Arc::new(board.clone()));
+    (Arc::new(hub), Streams { tenants, board, reports: reports.clone(), standing })
 }
 
 /// What the credentials of devices and gateways depend on.
@@ -266,18 +275,19 @@ struct Trusted {
     authorities: CurrentAuthorities,
 }
 
-/// The counts for the audit log.
+/// What is counted or noted, and written later.
 struct Counts {
     denials: Denials,
     api_key_uses: ApiKeyUses,
     sightings: Sightings,
+    reports: Reports,
 }
 
 impl Counts {
     fn new(store: &Store) -> Self {
         let clock = || store.clock().clone();
         let (denials, api_key_uses) = (Denials::new(clock()), ApiKeyUses::new(clock()));
-        Self { denials, api_key_uses, sightings: Sightings::new(clock()) }
+        Self { denials, api_key_uses, sightings: Sightings::new(clock()), reports: Reports::new(clock()) }
     }
 }
 

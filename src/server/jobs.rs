@@ -15,6 +15,7 @@ use crate::{
         authn::revocation::Revocations,
         jobs::{PruneRevocations, ReadRevocations},
     },
+    edge::{Reports, jobs::RecordReports},
     fleet::{
         Sightings,
         jobs::{PruneDevices, RecordSightings},
@@ -39,6 +40,7 @@ pub(super) struct Work<'a> {
     pub denials: &'a Denials,
     pub api_key_uses: &'a ApiKeyUses,
     pub sightings: &'a Sightings,
+    pub reports: &'a Reports,
     /// The minimum time for which outbox events are kept.
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
@@ -54,6 +56,7 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(AuditDenials::new(work.denials, store));
     jobs.start(AuditApiKeyUse::new(work.api_key_uses, store));
     jobs.start(RecordSightings::new(work.sightings, store));
+    jobs.start(RecordReports::new(work.reports, store));
     if work.messaging_bootstrap {
         jobs.start(Bootstrap::new(store));
     }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Source,
-    follower::{Demand, Follower},
+    Demand, Source,
+    follower::Follower,
     log::{CAPACITY, Change, Log, Next},
     source::{Readable, WatchScope},
 };

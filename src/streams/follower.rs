@@ -1,9 +1,6 @@
-//! Followers of the outbox, and the count of open streams, for which the outbox is read.
-
-use std::sync::Arc;
+//! Followers of the outbox.
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use crate::{base::Result, store::outbox::Event};
 
@@ -23,24 +20,4 @@ pub trait Follower: Send + Sync + 'static {
     /// The database lost its newest events, possibly including processed ones. Its newest event now has the revision `to`; later
     /// revisions will be assigned again, to other events.
     fn rewind(&self, to: i64);
-}
-
-/// How many streams are open.
-pub(super) type Demand = Arc<watch::Sender<usize>>;
-
-/// Counts one open stream until it is dropped.
-#[derive(Debug)]
-pub(super) struct OpenStream(Demand);
-
-impl OpenStream {
-    pub(super) fn new(demand: &Demand) -> Self {
-        demand.send_modify(|open| *open += 1);
-        Self(demand.clone())
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        self.0.send_modify(|open| *open -= 1);
-    }
 }

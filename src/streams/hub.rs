@@ -14,13 +14,13 @@ use std::{
 
 use futures::future::join_all;
 use sea_orm::DbBackend;
-use tokio::{sync::watch, time::sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Feed, Source,
+    Demand, Feed, Source,
     cursor::{Cursor, RETRY},
-    follower::{Demand, Follower},
+    follower::Follower,
 };
 use crate::{
     base::Result,
@@ -49,7 +49,7 @@ pub struct Hub {
 impl Hub {
     /// A hub without followers.
     pub fn new(store: &Store) -> Self {
-        let demand = Arc::new(watch::Sender::new(0));
+        let demand = Demand::new();
         Self { store: store.clone(), demand, cursors: Vec::new(), is_reading: AtomicBool::new(false) }
     }
 
@@ -65,9 +65,14 @@ impl Hub {
         self.cursors.push(Cursor::new(follower));
     }
 
+    /// The count of open streams, for streams of other kinds.
+    pub fn demand(&self) -> Demand {
+        self.demand.clone()
+    }
+
     /// How many streams are open.
     pub fn open_streams(&self) -> usize {
-        *self.demand.borrow()
+        self.demand.count()
     }
 
     /// Reads until `stop`.

@@ -7,6 +7,7 @@
 mod abort_when;
 mod catch_up;
 mod cursor;
+mod demand;
 mod feed;
 mod follower;
 mod hub;
@@ -15,6 +16,7 @@ mod source;
 mod watch;
 
 pub use abort_when::abort_when;
+pub use demand::{Demand, OpenStream};
 pub use feed::Feed;
 pub use follower::Follower;
 pub use hub::Hub;

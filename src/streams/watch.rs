@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Feed, Source, WatchScope, follower::OpenStream, log::Next};
+use super::{Feed, OpenStream, Source, WatchScope, log::Next};
 use crate::{
     base::{Error, Kind, Result, error::Reason},
     store::{apart, outbox, outbox_retention},
@@ -82,7 +82,7 @@ impl<S: Source> Watch<S> {
             return Err(Error::invalid(Reason::InvalidArgument, "revision", text));
         }
         // Counted first: the outbox is read from now on, so no change after the position is missed.
-        let (open, head, rewinds) = (OpenStream::new(&feed.demand), feed.head(), feed.rewinds());
+        let (open, head, rewinds) = (feed.demand.open(), feed.head(), feed.rewinds());
         let newest = outbox::newest(&feed.store).await?;
         if revision > newest {
             return Err(unknown());

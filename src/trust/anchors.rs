@@ -34,6 +34,13 @@ pub struct AnchorSet {
     pub expires_at: OffsetDateTime,
 }
 
+impl AnchorSet {
+    /// When the next set is made, without a change of keys.
+    pub fn renew_at(&self) -> OffsetDateTime {
+        self.expires_at - RENEWED_BEFORE
+    }
+}
+
 /// The payload of a set.
 #[derive(Serialize)]
 struct Payload<'p> {
@@ -67,13 +74,18 @@ impl Trust {
         let latest = self.latest_anchors(scope).await?;
         match sequence {
             Some(sequence) if sequence != latest.sequence => {
-                let found = self.store.tenant(scope).anchor_sets().numbered(sequence).await?;
                 let unknown =
                     || Error::not_found(Reason::AnchorSetNotFound, "there is no anchor set with this sequence");
-                found.map(AnchorSet::from).ok_or_else(unknown)
+                self.anchor_set(scope, sequence).await?.ok_or_else(unknown)
             }
             _ => Ok(latest),
         }
+    }
+
+    /// The set with this number, if there is one.
+    pub async fn anchor_set(&self, scope: TenantScope, sequence: i64) -> Result<Option<AnchorSet>> {
+        let found = self.store.tenant(scope).anchor_sets().numbered(sequence).await?;
+        Ok(found.map(AnchorSet::from))
     }
 
     /// The newest set of a tenant. The first call makes the keys of the tenant and its first set; a set that would expire soon is

@@ -2,6 +2,7 @@
 //! (zero-trust contract, sections 5.2 and 6.0).
 
 mod anchors;
+mod artifacts;
 mod authority;
 mod envelope;
 mod installation;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use time::Duration;
 
 pub use anchors::AnchorSet;
+pub use artifacts::{Artifact, ArtifactSource, Content};
 pub use authority::{Authority, Holder};
 pub use envelope::sign;
 pub use installation::Installation;

@@ -30,6 +30,7 @@ const AREAS: &[&str] = &[
     "access",
     "audit",
     "controlplane",
+    "edge",
     "enrollment",
     "entitlements",
     "fleet",

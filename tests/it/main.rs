@@ -29,6 +29,7 @@ mod edge;
 mod faults;
 mod fields;
 mod floors;
+mod gateway_streams;
 mod grpc_health;
 mod grpc_reflection;
 mod grpc_wire;

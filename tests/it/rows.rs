@@ -1,10 +1,14 @@
 //! Rows that tests start from.
 
-use sea_orm::{DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 use tenantry::{
     base::{Role, TenantScope},
     identity::{self, Email, NewAccount, Password, Passwords, api_keys::NewApiKey},
-    store::{Change, ChangeKind, Exec, Resource, Stamp, Store, Tx, columns::Json, tables::clusters},
+    store::{
+        Change, ChangeKind, Exec, Fetch, Resource, Stamp, Store, Tx,
+        columns::Json,
+        tables::{audit_events, clusters},
+    },
     tenants::{self, NewTenant},
 };
 use uuid::Uuid;
@@ -33,6 +37,12 @@ pub async fn account(db: &TestDb, tenant: TenantScope, username: &str) -> Uuid {
 /// The request for an API key of a role.
 pub fn key(role: &str) -> NewApiKey {
     NewApiKey { name: "ci".to_owned(), role: role.to_owned(), expires_in: None, networks: Vec::new() }
+}
+
+/// The number of audit events with an action.
+pub async fn audited(store: &Store, action: &str) -> usize {
+    let events = audit_events::Entity::find().filter(audit_events::Column::Action.eq(action));
+    events.fetch_all(store.read()).await.unwrap().len()
 }
 
 /// Runs SQL that no verb runs.

@@ -84,6 +84,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
 /// permissions.
 pub const ENROLLED: &[(&str, &[&str])] = &[
     ("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]),
+    ("zerotrust.gateways.runtime", &["GATEWAY"]),
     ("zerotrust.metering.report", &["GATEWAY"]),
     ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"]),
     ("zerotrust.sessions.admit", &["GATEWAY"]),

@@ -10,6 +10,7 @@ mod dialect;
 mod enrollment_service;
 mod enrollment_token_service;
 mod gateway_pool_service;
+mod gateway_runtime_service;
 mod gateway_service;
 mod group_service;
 mod metering_service;
@@ -30,10 +31,10 @@ pub use self::dialect::ZeroTrustDialect;
 use self::{
     access_session_service::AccessSessions, admission_service::Admission, api_key_service::ApiKeys,
     device_policy_service::DevicePolicies, device_service::Devices, enrollment_service::Enrollments,
-    enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools, gateway_service::Gateways,
-    group_service::Groups, metering_service::Metering, policy_service::Policies, role_service::RoleGrants,
-    session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
-    user_service::Users,
+    enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
+    gateway_runtime_service::GatewayRuntime, gateway_service::Gateways, group_service::Groups,
+    metering_service::Metering, policy_service::Policies, role_service::RoleGrants, session_service::AdminSessions,
+    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 use crate::access::admission::Admissions;
@@ -45,6 +46,7 @@ pub(super) fn services(of: &Deps) -> Vec<Service> {
         handlers::api_key_service::mount(ApiKeys { deps: deps() }),
         handlers::device_service::mount(Devices { deps: deps() }),
         handlers::gateway_service::mount(Gateways { deps: deps() }),
+        handlers::gateway_runtime_service::mount(GatewayRuntime { deps: deps() }),
         handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
         handlers::enrollment_service::mount(Enrollments { deps: deps() }),
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),

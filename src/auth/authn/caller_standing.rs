@@ -63,6 +63,12 @@ impl CallerStanding {
         }
     }
 
+    /// Waits until the caller of a stream lost its rights, as [`end_of`](Self::end_of) does, for a stream that ends with the drain by itself.
+    pub fn rights_lost(&self, cx: &Cx) -> impl Future<Output = Error> + Send + 'static + use<> {
+        let (standing, cx) = (self.clone(), cx.clone());
+        async move { standing.lost(&cx).await }
+    }
+
     async fn lost(&self, cx: &Cx) -> Error {
         // Before the first check, so that no change is missed. The rights may have been lost since authentication.
         let mut changes = self.changes.subscribe();

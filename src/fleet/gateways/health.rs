@@ -3,12 +3,13 @@
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    base::Result,
+    base::{IdKind, Result},
     fleet::state::{self, Heartbeat, State},
+    policy::{canary, gateway_view},
     store::{
-        Db, Stamp,
+        Db,
         columns::{Applied, Totals},
-        tables::{CredentialRow, GatewayPoolRow, GatewayReportRow, GatewayRow, TenantRows},
+        tables::{CredentialRow, GatewayMaterialRow, GatewayPoolRow, GatewayReportRow, GatewayRow, TenantRows},
     },
 };
 
@@ -28,6 +29,8 @@ pub enum Cause {
     PolicyBehind,
     /// It has not applied the newest trust anchors.
     AnchorsBehind,
+    /// It has refused policies or trust anchors, and has applied no newer ones.
+    MaterialRefused,
     /// Its clock differs by more than 30 seconds.
     ClockSkew,
     /// More than nine tenths of its sessions, processor or memory are used.
@@ -35,14 +38,21 @@ pub enum Cause {
 }
 
 impl Cause {
-    pub const ALL: [Self; 5] =
-        [Self::CertificateExpiring, Self::PolicyBehind, Self::AnchorsBehind, Self::ClockSkew, Self::Overloaded];
+    pub const ALL: [Self; 6] = [
+        Self::CertificateExpiring,
+        Self::PolicyBehind,
+        Self::AnchorsBehind,
+        Self::MaterialRefused,
+        Self::ClockSkew,
+        Self::Overloaded,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CertificateExpiring => "certificate_expiring",
             Self::PolicyBehind => "policy_behind",
             Self::AnchorsBehind => "anchors_behind",
+            Self::MaterialRefused => "material_refused",
             Self::ClockSkew => "clock_skew",
             Self::Overloaded => "overloaded",
         }
@@ -50,14 +60,12 @@ impl Cause {
 }
 
 /// What the tenant wants its gateways to apply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// The newest version of a policy, 0 if there is none.
-    pub policy: i64,
-    /// The newest version that gateways have had time to apply.
-    pub policy_due: i64,
+    /// The versions of policies, by the first buckets of gateways.
+    policies: Vec<gateway_view::Wanted>,
     /// The number of the newest set of trust anchors, 0 if there is none.
-    pub anchors: i64,
+    anchors: i64,
 }
 
 /// The health of a gateway at a time.
@@ -83,31 +91,69 @@ pub struct Observed<'a> {
     pub row: &'a GatewayRow,
     pub credential: Option<&'a CredentialRow>,
     pub report: Option<&'a GatewayReportRow>,
+    /// What it has said about policies and trust anchors on its stream.
+    pub policy: Option<&'a GatewayMaterialRow>,
+    pub anchors: Option<&'a GatewayMaterialRow>,
     pub pool: Option<&'a GatewayPoolRow>,
 }
 
+impl Observed<'_> {
+    /// What it has applied, by its last report and its stream; `None` if it has said nothing.
+    fn applied(&self) -> Option<Applied> {
+        let reported = self.report.filter(|report| report.sequence.is_some());
+        let by_report = reported.and_then(|report| report.applied.as_ref()).map(|applied| applied.0);
+        let of = |material: Option<&GatewayMaterialRow>| material.map(|row| row.applied_number);
+        let (policy, anchors) = (of(self.policy), of(self.anchors));
+        let is_known = reported.is_some() || policy.is_some() || anchors.is_some();
+        is_known.then(|| {
+            let applied = by_report.unwrap_or_default();
+            Applied {
+                policy_version: applied.policy_version.max(policy),
+                anchors_sequence: applied.anchors_sequence.max(anchors),
+                ..applied
+            }
+        })
+    }
+
+    fn has_refused(&self) -> bool {
+        [self.policy, self.anchors].into_iter().flatten().any(|row| row.refused_number > row.applied_number)
+    }
+}
+
 /// Reads what a tenant wants its gateways to apply.
-pub async fn wanted(rows: &TenantRows<'_, impl Db>, now: OffsetDateTime) -> Result<Wanted> {
+pub async fn wanted(rows: &TenantRows<'_, impl Db>) -> Result<Wanted> {
     Ok(Wanted {
-        policy: rows.policies().latest().await?,
-        policy_due: rows.policies().latest_before(Stamp::from(now - POLLS)).await?,
+        policies: gateway_view::wanted(rows).await?,
         anchors: rows.anchor_sets().latest().await?.map_or(0, |set| set.sequence),
     })
+}
+
+impl Wanted {
+    /// The policy of a gateway, if one is published for it.
+    fn policy_of(&self, gateway: &GatewayRow) -> Option<gateway_view::Wanted> {
+        let bucket = canary::bucket(&IdKind::Gateway.show(gateway.id));
+        let of_bucket = self.policies.iter().rev().find(|wanted| wanted.from <= bucket).copied();
+        of_bucket.filter(|wanted| wanted.version > 0)
+    }
 }
 
 /// The health of a gateway. Before its first report, only its certificate and its last call are known.
 pub fn health(of: Observed<'_>, wanted: &Wanted, now: OffsetDateTime, heartbeat: Heartbeat) -> Health {
     let report = of.report.filter(|report| report.sequence.is_some());
-    let applied = report.and_then(|report| report.applied.as_ref()).map(|applied| applied.0);
     let totals = report.and_then(|report| report.totals.as_ref()).map(|totals| totals.0);
     let max_sessions = of.pool.and_then(|pool| pool.max_sessions);
-    let (policy, anchors) = applied.map_or((None, None), |applied| (applied.policy_version, applied.anchors_sequence));
+    let (applied, policy) = (of.applied(), wanted.policy_of(of.row));
     // What was not reported counts as not applied.
-    let (policy, anchors) = (policy.unwrap_or(0), anchors.unwrap_or(0));
+    let lacks_policy = |wanted: &gateway_view::Wanted| {
+        applied.is_some_and(|applied| applied.policy_version.unwrap_or(0) < wanted.version)
+    };
+    let lacks_anchors = applied.is_some_and(|applied| applied.anchors_sequence.unwrap_or(0) < wanted.anchors);
+    let is_due = |wanted: &gateway_view::Wanted| wanted.since.time() + POLLS <= now;
     let is_so = |cause: Cause| match cause {
         Cause::CertificateExpiring => of.credential.is_some_and(|credential| is_expiring(credential, now)),
-        Cause::PolicyBehind => report.is_some() && policy < wanted.policy_due,
-        Cause::AnchorsBehind => report.is_some() && anchors < wanted.anchors,
+        Cause::PolicyBehind => policy.is_some_and(|wanted| lacks_policy(&wanted) && is_due(&wanted)),
+        Cause::AnchorsBehind => lacks_anchors,
+        Cause::MaterialRefused => of.has_refused(),
         Cause::ClockSkew => report.and_then(|report| report.clock_skew).is_some_and(|skew| skew.abs() > SKEW),
         Cause::Overloaded => totals.is_some_and(|totals| is_full(&totals, max_sessions)),
     };
@@ -118,7 +164,7 @@ pub fn health(of: Observed<'_>, wanted: &Wanted, now: OffsetDateTime, heartbeat:
     };
     Health {
         state,
-        drifts: report.is_some() && (policy < wanted.policy || anchors < wanted.anchors),
+        drifts: lacks_anchors || policy.is_some_and(|wanted| lacks_policy(&wanted)),
         certificate_days: of.credential.map(|credential| (credential.not_after.time() - now).whole_days()),
         causes,
         totals,
@@ -144,10 +190,33 @@ mod tests {
     use super::*;
     use crate::{
         fleet::state::tests::{NOW, gateway},
-        store::columns::{EnrollmentKind, Json},
+        store::{
+            Stamp,
+            columns::{EnrollmentKind, Json, MaterialKind, PolicyChannel},
+        },
     };
 
-    const WANTED: Wanted = Wanted { policy: 5, policy_due: 4, anchors: 2 };
+    /// Version 5 since some seconds, and set 2.
+    fn wanted(since: i64) -> Wanted {
+        let since = Stamp::from(NOW - Duration::seconds(since));
+        let policy = gateway_view::Wanted { from: 0, version: 5, channel: PolicyChannel::Stable, since };
+        Wanted { policies: vec![policy], anchors: 2 }
+    }
+
+    fn material(applied_number: i64, refused_number: i64) -> GatewayMaterialRow {
+        let row = gateway(None);
+        GatewayMaterialRow {
+            tenant_id: row.tenant_id,
+            gateway_id: row.id,
+            material: MaterialKind::GatewayPolicy,
+            applied_number,
+            applied_at: None,
+            refused_number,
+            refused_code: String::new(),
+            refused_detail: String::new(),
+            refused_at: None,
+        }
+    }
 
     fn credential(left: i64) -> CredentialRow {
         let row = gateway(None);
@@ -185,8 +254,8 @@ mod tests {
 
     fn found(row: &GatewayRow, left: i64, report: Option<&GatewayReportRow>) -> (State, Vec<Cause>, bool) {
         let credential = credential(left);
-        let of = Observed { row, credential: Some(&credential), report, pool: None };
-        let health = health(of, &WANTED, NOW, Heartbeat::default());
+        let of = Observed { row, credential: Some(&credential), report, policy: None, anchors: None, pool: None };
+        let health = health(of, &wanted(20), NOW, Heartbeat::default());
         (health.state, health.causes, health.drifts)
     }
 
@@ -194,13 +263,13 @@ mod tests {
     fn each_cause_degrades_an_online_gateway() {
         let online = gateway(Some(1));
         let (calm, busy) = (Totals::default(), Totals { cpu: Some(0.91), ..Totals::default() });
-        let good = report(Some(4), 2, 30, Totals { mem: Some(0.9), ..calm });
-        assert_eq!(found(&online, 7, Some(&good)), (State::Online, vec![], true));
+        let good = report(Some(5), 2, 30, Totals { mem: Some(0.9), ..calm });
+        assert_eq!(found(&online, 7, Some(&good)), (State::Online, vec![], false));
         let newest = report(Some(5), 2, 0, calm);
         assert_eq!(found(&online, 7, Some(&newest)), (State::Online, vec![], false));
         for (left, report, cause) in [
             (6, newest.clone(), Cause::CertificateExpiring),
-            (7, report(Some(3), 2, 0, calm), Cause::PolicyBehind),
+            (7, report(Some(4), 2, 0, calm), Cause::PolicyBehind),
             (7, report(None, 2, 0, calm), Cause::PolicyBehind),
             (7, report(Some(5), 1, 0, calm), Cause::AnchorsBehind),
             (7, report(Some(5), 2, -31, calm), Cause::ClockSkew),
@@ -209,6 +278,36 @@ mod tests {
             let (state, causes, _) = found(&online, left, Some(&report));
             assert_eq!((state, causes), (State::Degraded, vec![cause]));
         }
+    }
+
+    #[test]
+    fn a_gateway_has_two_polls_to_apply_a_policy() {
+        let (online, old) = (gateway(Some(1)), report(Some(4), 2, 0, Totals::default()));
+        for (since, behind) in [(19, false), (20, true)] {
+            let of = Observed {
+                row: &online,
+                credential: None,
+                report: Some(&old),
+                policy: None,
+                anchors: None,
+                pool: None,
+            };
+            let health = health(of, &wanted(since), NOW, Heartbeat::default());
+            assert_eq!((health.causes.contains(&Cause::PolicyBehind), health.drifts), (behind, true), "{since}");
+        }
+    }
+
+    #[test]
+    fn what_a_gateway_says_on_its_stream_counts() {
+        let online = gateway(Some(1));
+        let judged = |policy: &GatewayMaterialRow, anchors: &GatewayMaterialRow| {
+            let (policy, anchors) = (Some(policy), Some(anchors));
+            let of = Observed { row: &online, credential: None, report: None, policy, anchors, pool: None };
+            health(of, &wanted(20), NOW, Heartbeat::default()).causes
+        };
+        assert_eq!(judged(&material(5, 4), &material(2, 0)), []);
+        assert_eq!(judged(&material(4, 0), &material(1, 0)), [Cause::PolicyBehind, Cause::AnchorsBehind]);
+        assert_eq!(judged(&material(4, 5), &material(2, 0)), [Cause::PolicyBehind, Cause::MaterialRefused]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     identity::reason as checked_reason,
     store::{
         Change, ChangeKind, Db, Stamp, Store, Tx,
-        columns::EndReason,
+        columns::{EndReason, MaterialKind},
         tables::{CredentialRow, GatewayRow, SessionsAt, TenantRows},
     },
     tenants,
@@ -102,17 +102,26 @@ async fn observed(
     heartbeat: Heartbeat,
 ) -> Result<Vec<Gateway>> {
     let mut gateways = Vec::with_capacity(rows.len());
-    let wanted = health::wanted(tables, now).await?;
+    let wanted = health::wanted(tables).await?;
     for rows in rows.chunks(AT_ONCE) {
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let mut credentials = tables.gateways().credentials(&ids).await?;
         let reports = tables.gateway_reports().of(&ids).await?;
+        let materials = tables.gateway_materials();
+        let policies = materials.of(MaterialKind::GatewayPolicy, &ids).await?;
+        let anchors = materials.of(MaterialKind::TrustAnchors, &ids).await?;
         let pools: BTreeSet<Uuid> = rows.iter().map(|row| row.pool_id).collect();
         let pools = tables.gateway_pools().of(&pools.into_iter().collect::<Vec<_>>()).await?;
         gateways.extend(rows.iter().map(|row| {
             let credential = credentials.remove(&row.id);
-            let (report, pool) = (reports.get(&row.id), pools.get(&row.pool_id));
-            let of = health::Observed { row, credential: credential.as_ref(), report, pool };
+            let of = health::Observed {
+                row,
+                credential: credential.as_ref(),
+                report: reports.get(&row.id),
+                policy: policies.get(&row.id),
+                anchors: anchors.get(&row.id),
+                pool: pools.get(&row.pool_id),
+            };
             let health = health::health(of, &wanted, now, heartbeat);
             Gateway { tenant: scope.tenant(), row: row.clone(), credential, health }
         }));

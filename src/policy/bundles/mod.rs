@@ -9,7 +9,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub use self::payload::{Issue, payload};
+pub use self::payload::{Issue, payload, seconds};
 use super::{
     resolve::{Published, Resolved, Subject, resolve},
     versions,

@@ -85,7 +85,7 @@ fn source_of(scope: Scope, policy_id: String, issue: &Issue) -> Source {
 }
 
 /// A time in UTC, in whole seconds.
-fn seconds(at: OffsetDateTime) -> Result<String> {
+pub fn seconds(at: OffsetDateTime) -> Result<String> {
     let whole = OffsetDateTime::from_unix_timestamp(at.unix_timestamp()).map_err(Error::internal)?;
     whole.format(&Rfc3339).map_err(Error::internal)
 }

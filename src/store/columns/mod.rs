@@ -5,6 +5,7 @@
 
 mod access;
 mod account;
+mod artifact;
 mod enrolled;
 mod enrollment_kind;
 mod grant_role;
@@ -24,6 +25,7 @@ mod words;
 
 pub use access::{Applied, Counters, EndReason, Reading, SessionStatus, Totals};
 pub use account::{AccountStatus, TotpState};
+pub use artifact::{ArtifactKind, MaterialKind};
 pub use enrolled::{DeviceStatus, EnrolledVia, GatewayStatus, Platform};
 pub use enrollment_kind::EnrollmentKind;
 pub use grant_role::GrantRole;

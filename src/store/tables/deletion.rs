@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    access_sessions, account_roles, accounts, anchor_sets, api_keys, credentials, devices, email_domains,
-    enrollment_tokens, gateway_pools, gateway_reports, gateways, grants, group_members, groups, metering_reports,
-    policies, policy_bundles, policy_documents,
+    access_sessions, account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, devices, email_domains,
+    enrollment_tokens, gateway_materials, gateway_pools, gateway_reports, gateways, grants, group_members, groups,
+    metering_reports, policies, policy_bundles, policy_documents,
     rows::{Rows, TenantRows, TenantTable},
     tenants,
 };
@@ -71,9 +71,11 @@ purged! {
     MeteringReports = metering_reports,
     GatewayReports = gateway_reports,
     Devices = devices,
+    GatewayMaterials = gateway_materials,
     Gateways = gateways,
     GatewayPools = gateway_pools,
     AnchorSets = anchor_sets,
+    Artifacts = artifacts,
     PolicyBundles = policy_bundles,
     PolicyDocuments = policy_documents,
     Policies = policies,

@@ -79,6 +79,12 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
     }
 
+    /// Those of these gateways that exist.
+    pub async fn existing(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+        let query = self.select().filter(Column::Id.is_in(ids.iter().copied())).select_only().column(Column::Id);
+        Ok(query.into_tuple().fetch_all(self.conn).await?)
+    }
+
     /// How many gateways of the tenant are not revoked.
     pub async fn seats(&self) -> Result<u64> {
         Ok(self.select().filter(Column::Status.ne(GatewayStatus::Revoked)).fetch_count(self.conn).await?)

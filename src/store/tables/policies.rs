@@ -76,13 +76,6 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(last.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
     }
 
-    /// The number of the latest version that was published before a time, 0 if there is none.
-    pub async fn latest_before(&self, time: Stamp) -> Result<i64> {
-        let known = self.select().filter(Column::PublishedAt.lte(time)).order_by_desc(Column::Version).limit(1);
-        let last = known.select_only().column(Column::Version);
-        Ok(last.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
-    }
-
     /// A version by its number.
     pub async fn version(&self, version: i64) -> Result<Option<Model>> {
         Ok(self.select().filter(Column::Version.eq(version)).fetch_one(self.conn).await?)
@@ -116,6 +109,26 @@ impl<C: Db> Rows<'_, C, Entity> {
     pub async fn canaries_after(&self, version: i64, device: Uuid, groups: &[Uuid]) -> Result<Vec<Model>> {
         let canaries = self.select().filter(scopes_of(device, groups)).filter(Column::Version.gt(version));
         Ok(canaries.filter(Column::Channel.eq(PolicyChannel::Canary)).fetch_all(self.conn).await?)
+    }
+
+    /// All active versions that have not expired, oldest first.
+    pub async fn active(&self, now: Stamp) -> Result<Vec<Model>> {
+        let active = self.select().filter(Column::State.eq(PolicyState::Active)).filter(Column::ExpiresAt.gt(now));
+        Ok(active.order_by_asc(Column::Version).fetch_all(self.conn).await?)
+    }
+
+    /// The number of the newest stable version, in any state and scope; 0 if there is none.
+    pub async fn newest_stable(&self) -> Result<i64> {
+        let stable = self.select().filter(Column::Channel.eq(PolicyChannel::Stable));
+        let newest = stable.select_only().column(Column::Version).order_by_desc(Column::Version).limit(1);
+        Ok(newest.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
+    }
+
+    /// The canaries of all scopes that are active, or that come after a version, in any state.
+    pub async fn canaries_active_or_after(&self, version: i64) -> Result<Vec<Model>> {
+        let known = Column::State.eq(PolicyState::Active).or(Column::Version.gt(version));
+        let canaries = self.select().filter(Column::Channel.eq(PolicyChannel::Canary)).filter(known);
+        Ok(canaries.fetch_all(self.conn).await?)
     }
 
     /// The active versions of a scope: at most one per channel.

@@ -5,6 +5,7 @@ pub mod conversation;
 pub mod docs;
 pub mod enroll;
 pub mod fleet;
+pub mod forward;
 pub mod golden;
 pub mod grpc;
 pub mod http;

@@ -115,6 +115,12 @@ both_databases! {
         sql(&db, "UPDATE credentials SET not_after = not_before + 4000000000, not_before = not_before - 90000000000".to_owned()).await.unwrap();
         assert_eq!(state(&server).await, degraded("certificate_expiring"));
         sql(&db, "UPDATE credentials SET not_before = not_before + 90000000000".to_owned()).await.unwrap();
+        // What it refuses on its stream, until it has applied a newer one.
+        let refused = "INSERT INTO gateway_materials (tenant_id, gateway_id, material, applied_number, refused_number, \
+                       refused_code, refused_detail) SELECT tenant_id, id, 'gateway-policy', 1, 99, 'malformed', '' FROM gateways";
+        sql(&db, refused.to_owned()).await.unwrap();
+        assert_eq!(state(&server).await, degraded("material_refused"));
+        sql(&db, "UPDATE gateway_materials SET applied_number = 99".to_owned()).await.unwrap();
         // The wish of its operators comes first.
         for (action, expected) in [("drain", "draining"), ("undrain", "online"), ("disable", "disabled"), ("enable", "online")] {
             let mut body = json!({"action": action, "gateway_id": gateway.id});

@@ -13,6 +13,15 @@ use crate::{
 
 /// Emits the routes of a service.
 pub fn routes(out: &mut String, service: &Service, scope: &Scope<'_>) {
+    if service.methods.iter().all(|method| method.bindings.is_empty()) {
+        let _ = writeln!(
+            out,
+            "/// The service has no REST routes.\n\
+             pub fn routes<S: {bound}>(_: &Guarded<S>) -> Vec<::transcoder::rest::Route> {{ Vec::new() }}",
+            bound = scope.bound,
+        );
+        return;
+    }
     let _ = writeln!(
         out,
         "/// The REST routes of the service.\n\

@@ -1,0 +1,81 @@
+//! A number of gateways that run in this process.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+
+use crate::{Enrolled, Gateway, Progress, Route, enroll};
+
+/// How a fleet runs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where to enroll, and where the streams are unless there is `mutual`.
+    pub server: Route,
+    /// The URL of the listener that asks for certificates. With it, each gateway has a connection of its own.
+    pub mutual: Option<String>,
+    /// The number of streams on each connection, without `mutual`.
+    pub streams_per_connection: usize,
+}
+
+/// How many gateways enroll at the same time.
+const ENROLLING: usize = 16;
+
+/// Gateways with open streams. They stop when it is dropped.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The ids of the gateways, by their numbers.
+    pub ids: Vec<String>,
+    /// What they have applied.
+    pub progress: Arc<Progress>,
+    tasks: JoinSet<()>,
+}
+
+impl Plan {
+    /// Enrolls gateways with a token that may be used that often.
+    pub async fn enroll(&self, token: &str, gateways: usize) -> Result<Vec<Enrolled>> {
+        let channel = self.server.channel(None)?;
+        let enrolled = stream::iter(0..gateways).map(|number| {
+            let channel = channel.clone();
+            async move { enroll(channel, token, &format!("sim-{number}")).await }
+        });
+        enrolled.buffered(ENROLLING).try_collect().await
+    }
+
+    /// Opens the streams of gateways.
+    pub fn start(&self, enrolled: Vec<Enrolled>) -> Result<Fleet> {
+        let (progress, mut tasks) = (Arc::new(Progress::default()), JoinSet::new());
+        let ids = enrolled.iter().map(|enrolled| enrolled.id.clone()).collect();
+        let mut shared: Option<Channel> = None;
+        for (number, enrolled) in enrolled.into_iter().enumerate() {
+            let (channel, url) = match &self.mutual {
+                Some(url) => {
+                    let route = Route::new(url, enrolled.server_authorities()).context("cannot use the listener")?;
+                    (route.channel(Some(&enrolled.identity))?, None)
+                }
+                None => {
+                    if number % self.streams_per_connection.max(1) == 0 {
+                        shared = Some(self.server.channel(None)?);
+                    }
+                    let channel = shared.clone().context("a connection is missing")?;
+                    (channel, Some(self.server.url().to_owned()))
+                }
+            };
+            let progress = progress.clone();
+            tasks.spawn(async move {
+                Gateway::new(number, enrolled).follow(channel, url.as_deref(), &progress).await;
+            });
+        }
+        Ok(Fleet { ids, progress, tasks })
+    }
+}
+
+impl Fleet {
+    /// The number of gateways that the server has not turned away.
+    pub fn running(&mut self) -> usize {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.len()
+    }
+}

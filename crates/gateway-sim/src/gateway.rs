@@ -1,0 +1,157 @@
+//! One gateway: its stream, what it verifies, and what it says about it.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use bundle_verify::{Kind, Refusal, Shelf};
+use tenantry_proto::edge::v1::{
+    Ack, Held, Material, Nack, StreamRequest, Subscribe, Update,
+    gateway_stream_service_client::GatewayStreamServiceClient, stream_request, stream_response,
+};
+use time::OffsetDateTime;
+use tokio::{sync::mpsc, time::sleep};
+use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
+
+use crate::{Enrolled, Progress};
+
+const METHOD: &str = "/tenantry.edge.v1.GatewayStreamService/Stream";
+/// The longest delay before a gateway connects again after an error.
+const BACKOFF: Duration = Duration::from_secs(2);
+
+/// A gateway, with everything that it has verified.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Its number in the run.
+    pub number: usize,
+    /// Its identity.
+    pub enrolled: Enrolled,
+    shelf: Shelf,
+    held: Vec<Held>,
+}
+
+/// Why a gateway stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The server refused its credential.
+    Refused(String),
+}
+
+impl Gateway {
+    /// A gateway that has nothing yet but its first trust anchors.
+    pub fn new(number: usize, enrolled: Enrolled) -> Self {
+        Self { number, enrolled, shelf: Shelf::default(), held: Vec::new() }
+    }
+
+    /// Holds the stream of the gateway, over this channel: again after each interruption, with what it has, until the server refuses its
+    /// credential. `proven_url` is the URL of the server if the calls need a proof of possession; with a certificate they need none.
+    pub async fn follow(&mut self, channel: Channel, proven_url: Option<&str>, progress: &Arc<Progress>) -> End {
+        loop {
+            let wait = match self.stream(channel.clone(), proven_url, progress).await {
+                Ok(wait) => wait,
+                Err(status) if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) => {
+                    progress.ended(&self.enrolled.id, status.message());
+                    return End::Refused(status.message().to_owned());
+                }
+                Err(_) => BACKOFF.mul_f64(rand::random()),
+            };
+            sleep(wait).await;
+        }
+    }
+
+    /// One stream. Returns how long to wait before the next one.
+    async fn stream(
+        &mut self,
+        channel: Channel,
+        proven_url: Option<&str>,
+        progress: &Progress,
+    ) -> Result<Duration, Status> {
+        let (reports, outgoing) = mpsc::channel(16);
+        let subscribe = Subscribe { materials: Vec::new(), have: self.have() };
+        let _ = reports.send(request(stream_request::Message::Subscribe(subscribe))).await;
+        let outgoing = futures::stream::unfold(outgoing, |mut outgoing| async move {
+            outgoing.recv().await.map(|message| (message, outgoing))
+        });
+        let mut call = Request::new(outgoing);
+        if let Some(url) = proven_url {
+            self.prove(&mut call, url)?;
+        }
+        let mut incoming = GatewayStreamServiceClient::new(channel).stream(call).await?.into_inner();
+        let mut wait = Duration::ZERO;
+        loop {
+            let message = match incoming.message().await {
+                Ok(Some(message)) => message.message,
+                Ok(None) => return Ok(wait),
+                Err(_) if wait > Duration::ZERO => return Ok(wait),
+                Err(status) => return Err(status),
+            };
+            match message {
+                Some(stream_response::Message::Update(update)) => {
+                    let report = self.apply(&update, progress);
+                    let _ = reports.send(request(report)).await;
+                }
+                Some(stream_response::Message::Drain(drain)) => {
+                    wait = Duration::from_millis(drain.reconnect_after_ms.try_into().unwrap_or_default());
+                }
+                Some(stream_response::Message::Bookmark(_)) | None => {}
+            }
+        }
+    }
+
+    /// Sends the device token with a proof that this gateway has its key.
+    fn prove<T>(&self, call: &mut Request<T>, url: &str) -> Result<(), Status> {
+        let token = &self.enrolled.device_token;
+        let proof = self.enrolled.key.dpop("POST", &format!("{url}{METHOD}"), token);
+        let value = |text: String| {
+            MetadataValue::try_from(text).map_err(|_| Status::internal("a credential is not a header value"))
+        };
+        call.metadata_mut().insert("authorization", value(format!("DPoP {token}"))?);
+        call.metadata_mut().insert("dpop", value(proof)?);
+        Ok(())
+    }
+
+    fn have(&self) -> Vec<Held> {
+        let anchors = &self.enrolled.anchors;
+        let number = anchors.sequence.try_into().unwrap_or_default();
+        let anchors = Held { material: Material::TrustAnchors.into(), number, digest: String::new() };
+        std::iter::once(anchors).chain(self.held.iter().cloned()).collect()
+    }
+
+    /// Verifies an update, and keeps what was there before if it is refused.
+    fn apply(&mut self, update: &Update, progress: &Progress) -> stream_request::Message {
+        let (kind, number) = (update.material, update.number);
+        let material = update.material();
+        match self.accept(material, &update.envelope) {
+            Ok(digest) => {
+                self.held.retain(|held| held.material != kind);
+                if material != Material::TrustAnchors {
+                    self.held.push(Held { material: kind, number, digest: digest.clone() });
+                }
+                progress.applied(self.number, material, number, &digest);
+                stream_request::Message::Ack(Ack { material: kind, number })
+            }
+            Err(refusal) => {
+                progress.refused(&self.enrolled.id, material, refusal.code());
+                let code = refusal.code().to_owned();
+                stream_request::Message::Nack(Nack { material: kind, number, code, detail: String::new() })
+            }
+        }
+    }
+
+    /// Verifies an envelope, and returns the digest of its payload.
+    fn accept(&mut self, material: Material, envelope: &[u8]) -> Result<String, Refusal> {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let kind = match material {
+            Material::TrustAnchors => {
+                self.enrolled.anchors = self.enrolled.anchors.next(envelope)?;
+                return Ok(String::new());
+            }
+            Material::GatewayPolicy => Kind::GatewayPolicy,
+            Material::Unspecified => return Err(Refusal::WrongType),
+        };
+        Ok(self.shelf.accept(&self.enrolled.anchors, kind, envelope, now)?.digest.clone())
+    }
+}
+
+fn request(message: stream_request::Message) -> StreamRequest {
+    StreamRequest { message: Some(message) }
+}

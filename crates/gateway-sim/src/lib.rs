@@ -1,0 +1,20 @@
+//! The reference client of gateway streams (docs/gateways.md): how a gateway enrolls, verifies what it gets and acknowledges it. The
+//! program beside this library runs any number of such gateways.
+
+mod connect;
+mod enroll;
+mod fleet;
+mod gateway;
+mod key;
+mod percentiles;
+mod progress;
+mod publisher;
+
+pub use connect::{Identity, Route};
+pub use enroll::{Enrolled, enroll};
+pub use fleet::{Fleet, Plan};
+pub use gateway::{End, Gateway};
+pub use key::Key;
+pub use percentiles::Percentiles;
+pub use progress::{Applied, Progress};
+pub use publisher::{Publisher, Selected};

@@ -1,0 +1,200 @@
+//! The topics that streams follow, and which of them are to be read again.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+
+use super::{State, Topic, slot::Slot};
+use crate::{
+    base::{Result, TenantId, TenantScope},
+    store::{Resource, Store, outbox::Event},
+    streams::{Demand, Follower, OpenStream},
+    trust::Trust,
+};
+
+/// The topics that are followed on this server. Cheap to clone; clones share them.
+#[derive(Clone, Debug)]
+pub struct Board(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    trust: Trust,
+    demand: Demand,
+    tenants: Mutex<HashMap<TenantId, Followed>>,
+    stale: Mutex<HashMap<TenantId, HashSet<Topic>>>,
+    /// Rings when a topic becomes stale.
+    bell: Notify,
+}
+
+/// The followed topics of a tenant.
+#[derive(Debug)]
+struct Followed {
+    scope: TenantScope,
+    slots: HashMap<Topic, Arc<Slot>>,
+}
+
+/// A topic that a stream follows, until it is dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    board: Board,
+    slot: Arc<Slot>,
+    bell: u64,
+    _open: OpenStream,
+}
+
+impl Subscription {
+    /// The newest state.
+    pub fn state(&self) -> State {
+        self.slot.state()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.board.leave(&self.slot, self.bell);
+    }
+}
+
+impl Board {
+    pub fn new(store: &Store, trust: &Trust, demand: Demand) -> Self {
+        let (tenants, stale, bell) = (Mutex::default(), Mutex::default(), Notify::new());
+        Self(Arc::new(Inner { store: store.clone(), trust: trust.clone(), demand, tenants, stale, bell }))
+    }
+
+    /// Follows a topic of a tenant. `bell` rings when its state is known and after each change.
+    pub fn follow(&self, scope: TenantScope, topic: Topic, bell: &Arc<Notify>) -> Subscription {
+        // Counted first: the outbox is read from now on, so no change after the first read is missed.
+        let open = self.0.demand.open();
+        let tenant = scope.tenant();
+        let (slot, number) = {
+            let mut tenants = self.tenants();
+            let followed = tenants.entry(tenant).or_insert_with(|| Followed { scope, slots: HashMap::new() });
+            let slot = followed.slots.entry(topic).or_insert_with(|| Arc::new(Slot::new(tenant, topic))).clone();
+            let number = slot.follow(bell.clone());
+            (slot, number)
+        };
+        if slot.state() == State::Unknown {
+            self.mark(tenant, [topic]);
+        }
+        Subscription { board: self.clone(), slot, bell: number, _open: open }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        &self.0.trust
+    }
+
+    /// Waits until a topic is stale.
+    pub(super) async fn until_stale(&self) {
+        self.0.bell.notified().await;
+    }
+
+    /// Takes the stale topics that are still followed.
+    pub(super) fn take_stale(&self) -> Vec<(TenantScope, Vec<Arc<Slot>>)> {
+        let stale = std::mem::take(&mut *self.stale());
+        let tenants = self.tenants();
+        let of_tenant = |(tenant, topics): (TenantId, HashSet<Topic>)| {
+            let followed = tenants.get(&tenant)?;
+            let slots = topics.iter().filter_map(|topic| followed.slots.get(topic).cloned()).collect();
+            Some((followed.scope, slots))
+        };
+        stale.into_iter().filter_map(of_tenant).collect()
+    }
+
+    /// Topics of a tenant are to be read again.
+    pub(super) fn mark(&self, tenant: TenantId, topics: impl IntoIterator<Item = Topic>) {
+        self.stale().entry(tenant).or_default().extend(topics);
+        self.0.bell.notify_one();
+    }
+
+    /// All topics are to be read again.
+    pub(super) fn mark_all(&self) {
+        self.mark_where(None, |_| true);
+    }
+
+    /// The topics whose states are to be signed again at this time.
+    pub(super) fn mark_due(&self, now: OffsetDateTime) {
+        let is_due = |slot: &Slot| matches!(slot.state(), State::Known(material) if material.renew_at <= now);
+        self.mark_where(None, is_due);
+    }
+
+    fn mark_where(&self, tenant: Option<TenantId>, concerns: impl Fn(&Slot) -> bool) {
+        let marked: Vec<_> = {
+            let tenants = self.tenants();
+            let of_tenant = tenants.iter().filter(|(id, _)| tenant.is_none_or(|tenant| tenant == **id));
+            let slots = of_tenant.flat_map(|(_, followed)| followed.slots.values());
+            slots.filter(|slot| concerns(slot)).map(|slot| (slot.tenant, slot.topic)).collect()
+        };
+        for (tenant, topic) in marked {
+            self.mark(tenant, [topic]);
+        }
+    }
+
+    fn leave(&self, slot: &Arc<Slot>, bell: u64) {
+        let mut tenants = self.tenants();
+        if !slot.leave(bell) {
+            return;
+        }
+        let Entry::Occupied(mut followed) = tenants.entry(slot.tenant) else { return };
+        // It may have been followed again by then, as another slot.
+        if followed.get().slots.get(&slot.topic).is_some_and(|known| Arc::ptr_eq(known, slot)) {
+            followed.get_mut().slots.remove(&slot.topic);
+        }
+        if followed.get().slots.is_empty() {
+            followed.remove();
+        }
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Followed>> {
+        self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stale(&self) -> MutexGuard<'_, HashMap<TenantId, HashSet<Topic>>> {
+        self.0.stale.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a change may concern the state of a topic of its tenant.
+fn concerns(event: &Event, topic: Topic) -> bool {
+    let is = |resource: Resource| resource.topic() == event.topic;
+    // After a change of keys, anything may have to be signed again.
+    let of_all = is(Resource::TrustAnchors) || is(Resource::Tenant);
+    of_all
+        || match topic {
+            Topic::TrustAnchors => false,
+            Topic::GatewayPolicy { .. } => is(Resource::Policy),
+        }
+}
+
+#[async_trait]
+impl Follower for Board {
+    fn name(&self) -> &'static str {
+        "edge"
+    }
+
+    async fn process(&self, events: &[Event], _: i64) -> Result<()> {
+        for event in events {
+            if let Some(tenant) = event.tenant {
+                self.mark_where(Some(tenant), |slot| concerns(event, slot.topic));
+            }
+        }
+        Ok(())
+    }
+
+    fn restart(&self, _: i64) {
+        self.mark_all();
+    }
+
+    fn rewind(&self, _: i64) {
+        self.mark_all();
+    }
+}

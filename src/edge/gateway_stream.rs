@@ -1,0 +1,228 @@
+//! The stream of one gateway.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt, stream};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
+use uuid::Uuid;
+
+use super::{Board, Material, Reports, State, Subscription, Topic};
+use crate::{
+    base::{Cx, Drain, Error, Result, TenantScope, error::Reason},
+    streams::abort_when,
+    trust::Trust,
+};
+
+/// The time without a message after which a bookmark is sent; up to a quarter more, at random.
+const BOOKMARK: Duration = Duration::from_secs(20);
+/// How long the first message of a gateway may take.
+const FIRST: Duration = Duration::from_secs(10);
+/// The longest time that a gateway is asked to wait before it connects again.
+const RECONNECT: Duration = Duration::from_secs(5);
+
+/// What a gateway has of a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// 0 for nothing.
+    pub number: i64,
+    /// May be empty.
+    pub digest: String,
+}
+
+impl Held {
+    /// Whether a material is nothing new. Without a digest, the number alone says what it is.
+    fn covers(&self, material: &Material) -> bool {
+        self.number > material.number
+            || self.number == material.number && (self.digest.is_empty() || self.digest == *material.digest)
+    }
+}
+
+/// What a gateway says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The first message: the topics that it wants, with what it has of them.
+    Subscribe(Vec<(Topic, Held)>),
+    /// It has applied an update.
+    Applied { topic: Topic, number: i64 },
+    /// It has refused an update.
+    Refused { topic: Topic, number: i64, code: String, detail: String },
+}
+
+/// What a gateway is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    Update { topic: Topic, material: Arc<Material> },
+    Bookmark,
+    Drain { reconnect_after: Duration },
+}
+
+/// A topic of a stream.
+struct Followed {
+    topic: Topic,
+    subscription: Subscription,
+    /// What the gateway has, or was sent.
+    held: Held,
+}
+
+/// Whose stream it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follower {
+    pub scope: TenantScope,
+    pub gateway: Uuid,
+}
+
+/// The stream of a gateway.
+pub struct GatewayStream<R> {
+    follower: Follower,
+    known: Reports,
+    trust: Trust,
+    drain: Drain,
+    reports: R,
+    /// No more reports will come.
+    is_silent: bool,
+    followed: Vec<Followed>,
+    bell: Arc<Notify>,
+    bookmark: Instant,
+    is_draining: bool,
+}
+
+impl<R> GatewayStream<R>
+where
+    R: Stream<Item = Result<Report>> + Send + Unpin + 'static,
+{
+    /// The messages for a gateway whose reports are these. The stream ends with the first error, and with that of `lost`.
+    pub fn messages(
+        cx: &Cx,
+        (board, known): (&Board, &Reports),
+        follower: Follower,
+        reports: R,
+        lost: impl Future<Output = Error> + Send + 'static,
+    ) -> impl Stream<Item = Result<Message>> + Send + 'static {
+        let (board, known, drain) = (board.clone(), known.clone(), cx.drain.clone());
+        let opening = async move { Self::open(&board, known, follower, drain, reports).await };
+        let messages = stream::once(opening).flat_map(|opened| match opened {
+            Ok(stream) => stream.into_messages().left_stream(),
+            Err(error) => stream::once(std::future::ready(Err(error))).right_stream(),
+        });
+        abort_when(messages, lost)
+    }
+
+    async fn open(board: &Board, known: Reports, follower: Follower, drain: Drain, mut reports: R) -> Result<Self> {
+        let late = || invalid("the first message must be subscribe, within 10 seconds");
+        let first = timeout(FIRST, reports.next()).await.map_err(|_| late())?.ok_or_else(late)??;
+        let Report::Subscribe(wanted) = first else { return Err(late()) };
+        let bell = Arc::new(Notify::new());
+        let mut followed: Vec<Followed> = Vec::new();
+        for (topic, held) in wanted {
+            if followed.iter().any(|known| known.topic == topic) {
+                return Err(invalid("a material is named twice"));
+            }
+            followed.push(Followed { topic, subscription: board.follow(follower.scope, topic, &bell), held });
+        }
+        // Anchors are first: they have the keys of the others.
+        followed.sort_by_key(|followed| followed.topic);
+        let (is_silent, is_draining, bookmark) = (false, false, next_bookmark());
+        let trust = board.trust().clone();
+        Ok(Self { follower, known, trust, drain, reports, is_silent, followed, bell, bookmark, is_draining })
+    }
+
+    fn into_messages(self) -> impl Stream<Item = Result<Message>> + Send + 'static {
+        stream::unfold(Some(self), |stream| async move {
+            let mut stream = stream?;
+            match stream.next().await {
+                Ok(message) => Some((Ok(message), Some(stream))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
+    async fn next(&mut self) -> Result<Message> {
+        if self.is_draining {
+            return Err(Drain::error());
+        }
+        loop {
+            if let Some(message) = self.newer().await? {
+                self.bookmark = next_bookmark();
+                return Ok(message);
+            }
+            tokio::select! {
+                () = self.bell.notified() => {}
+                report = self.reports.next(), if !self.is_silent => match report {
+                    Some(report) => self.note(report?)?,
+                    None => self.is_silent = true,
+                },
+                () = sleep_until(self.bookmark) => {
+                    self.bookmark = next_bookmark();
+                    return Ok(Message::Bookmark);
+                }
+                () = self.drain.draining() => {
+                    self.is_draining = true;
+                    return Ok(Message::Drain { reconnect_after: RECONNECT.mul_f64(rand::random()) });
+                }
+            }
+        }
+    }
+
+    /// The first topic whose state is newer than what the gateway has.
+    async fn newer(&mut self) -> Result<Option<Message>> {
+        for at in 0..self.followed.len() {
+            let followed = &self.followed[at];
+            let State::Known(material) = followed.subscription.state() else { continue };
+            if followed.held.covers(&material) {
+                continue;
+            }
+            let topic = followed.topic;
+            let held = followed.held.number;
+            let material = step(&self.trust, self.follower.scope, topic, held, material).await?;
+            let held = Held { number: material.number, digest: material.digest.to_string() };
+            self.followed[at].held = held;
+            return Ok(Some(Message::Update { topic, material }));
+        }
+        Ok(None)
+    }
+
+    fn note(&mut self, report: Report) -> Result<()> {
+        let Follower { scope, gateway } = self.follower;
+        match report {
+            Report::Subscribe(_) => Err(invalid("subscribe must be the first message only")),
+            Report::Applied { topic, number } => {
+                self.known.applied(scope, gateway, topic.kind(), number);
+                Ok(())
+            }
+            Report::Refused { topic, number, code, detail } => {
+                self.known.refused(scope, gateway, topic.kind(), number, (code, detail));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The next state to send. A gateway verifies each set of anchors with the one before, so none is skipped.
+async fn step(
+    trust: &Trust,
+    scope: TenantScope,
+    topic: Topic,
+    held: i64,
+    newest: Arc<Material>,
+) -> Result<Arc<Material>> {
+    if topic != Topic::TrustAnchors || held == 0 || held + 1 >= newest.number {
+        return Ok(newest);
+    }
+    match trust.anchor_set(scope, held + 1).await?.map(State::from) {
+        Some(State::Known(next)) => Ok(next),
+        // Older than the first set that exists: it cannot walk, and will refuse the newest one.
+        _ => Ok(newest),
+    }
+}
+
+fn invalid(text: &'static str) -> Error {
+    Error::invalid(Reason::InvalidArgument, "message", text)
+}
+
+/// When the next bookmark is due. Random, so that not all streams send theirs at once.
+fn next_bookmark() -> Instant {
+    Instant::now() + BOOKMARK.mul_f64(rand::random_range(1.0..1.25))
+}

@@ -1,0 +1,19 @@
+//! What gateways and devices follow: the newest signed state of each topic, shared by all streams that need it.
+//!
+//! The [`Board`] follows the outbox. After a change it reads and signs the state of each topic that somebody follows once, and wakes its
+//! streams. A stream has no queue: when its client reads on, it gets the newest state.
+
+mod board;
+mod gateway_stream;
+mod material;
+mod refresh;
+mod reports;
+mod slot;
+
+pub mod jobs;
+pub mod rollout;
+
+pub use board::{Board, Subscription};
+pub use gateway_stream::{Follower, GatewayStream, Held, Message, Report};
+pub use material::{Material, State, Topic};
+pub use reports::Reports;

@@ -1,0 +1,209 @@
+//! What gateways report of the materials that they follow. A publication has as many reports as there are gateways, so they are written
+//! together.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use uuid::Uuid;
+
+use crate::{
+    base::{Clock, Result, TenantId, TenantScope},
+    store::{
+        Stamp, Store, Tx,
+        columns::MaterialKind,
+        tables::{GatewayMaterialRow, TenantRows},
+    },
+};
+
+/// Maximum number of reports in one write.
+const BATCH: usize = 200;
+
+/// The reports since the last write. Cheap to clone; clones share them.
+#[derive(Clone, Debug)]
+pub struct Reports(Arc<Mutex<HashMap<TenantId, OfTenant>>>, Clock);
+
+/// The reports of the gateways of a tenant.
+#[derive(Debug)]
+struct OfTenant {
+    scope: TenantScope,
+    reports: HashMap<(Uuid, MaterialKind), Reported>,
+}
+
+/// What a gateway has reported of a kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Reported {
+    applied: Option<(i64, Stamp)>,
+    refused: Option<Refusal>,
+}
+
+/// Why an artifact was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub number: i64,
+    pub code: String,
+    pub detail: String,
+    pub at: Stamp,
+}
+
+impl Reports {
+    pub fn new(clock: Clock) -> Self {
+        Self(Arc::default(), clock)
+    }
+
+    /// A gateway has applied an artifact.
+    pub fn applied(&self, scope: TenantScope, gateway: Uuid, kind: MaterialKind, number: i64) {
+        let at = self.1.now().into();
+        self.keep(scope, gateway, kind, Reported { applied: Some((number, at)), refused: None });
+    }
+
+    /// A gateway has refused an artifact.
+    pub fn refused(
+        &self,
+        scope: TenantScope,
+        gateway: Uuid,
+        kind: MaterialKind,
+        number: i64,
+        (code, detail): (String, String),
+    ) {
+        let refused = Some(Refusal { number, code, detail, at: self.1.now().into() });
+        self.keep(scope, gateway, kind, Reported { applied: None, refused });
+    }
+
+    /// Writes the reports, and returns their number. On a failure they are kept.
+    pub async fn flush(&self, store: &Store) -> Result<u64> {
+        let mut number = 0;
+        let taken = std::mem::take(&mut *self.lock());
+        let mut failure = None;
+        for OfTenant { scope, reports } in taken.into_values() {
+            let mut reports: Vec<_> = reports.into_iter().map(|((gateway, kind), of)| (gateway, kind, of)).collect();
+            // Servers that write the same rows lock them in one order.
+            reports.sort_unstable_by_key(|(gateway, kind, _)| (*gateway, kind.as_str()));
+            for batch in reports.chunks(BATCH) {
+                match store.maintain("gateway.reports", (scope, batch.to_vec()), write).await {
+                    Ok(()) => number += batch.len() as u64,
+                    Err(error) => {
+                        batch.iter().for_each(|(gateway, kind, of)| self.keep_older(scope, *gateway, *kind, of));
+                        failure = Some(error);
+                    }
+                }
+            }
+        }
+        failure.map_or(Ok(number), Err)
+    }
+
+    fn keep(&self, scope: TenantScope, gateway: Uuid, kind: MaterialKind, newer: Reported) {
+        let mut kept = self.lock();
+        let of_tenant = kept.entry(scope.tenant()).or_insert_with(|| OfTenant { scope, reports: HashMap::new() });
+        of_tenant.reports.entry((gateway, kind)).or_default().update(newer);
+    }
+
+    /// Keeps a report that could not be written, unless there is a newer one.
+    fn keep_older(&self, scope: TenantScope, gateway: Uuid, kind: MaterialKind, older: &Reported) {
+        let mut kept = self.lock();
+        let of_tenant = kept.entry(scope.tenant()).or_insert_with(|| OfTenant { scope, reports: HashMap::new() });
+        let entry = of_tenant.reports.entry((gateway, kind)).or_default();
+        let newer = std::mem::replace(entry, older.clone());
+        entry.update(newer);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, OfTenant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reported {
+    fn update(&mut self, newer: Self) {
+        self.applied = newer.applied.or(self.applied);
+        self.refused = newer.refused.or_else(|| self.refused.take());
+    }
+
+    /// The row after this report.
+    fn after(self, row: GatewayMaterialRow) -> GatewayMaterialRow {
+        let row = match self.applied {
+            Some((number, at)) if row.applied_at.is_none_or(|before| before <= at) => {
+                GatewayMaterialRow { applied_number: number, applied_at: Some(at), ..row }
+            }
+            _ => row,
+        };
+        match self.refused {
+            Some(refused) if row.refused_at.is_none_or(|before| before <= refused.at) => GatewayMaterialRow {
+                refused_number: refused.number,
+                refused_code: refused.code,
+                refused_detail: refused.detail,
+                refused_at: Some(refused.at),
+                ..row
+            },
+            _ => row,
+        }
+    }
+}
+
+async fn write(tx: &Tx, (scope, reports): &(TenantScope, Vec<(Uuid, MaterialKind, Reported)>)) -> Result<()> {
+    let rows = tx.tenant(*scope);
+    let gateways: Vec<Uuid> = reports.iter().map(|(gateway, ..)| *gateway).collect();
+    // A gateway may have been deleted since.
+    let there: HashSet<Uuid> = rows.gateways().existing(&gateways).await?.into_iter().collect();
+    for kind in MaterialKind::ALL {
+        let reports: Vec<_> = reports.iter().filter(|(gateway, of, _)| of == kind && there.contains(gateway)).collect();
+        if !reports.is_empty() {
+            put(&rows, *scope, *kind, &reports).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn put(
+    rows: &TenantRows<'_, impl crate::store::Db>,
+    scope: TenantScope,
+    kind: MaterialKind,
+    reports: &[&(Uuid, MaterialKind, Reported)],
+) -> Result<()> {
+    let gateways: Vec<Uuid> = reports.iter().map(|(gateway, ..)| *gateway).collect();
+    let mut known = rows.gateway_materials().of(kind, &gateways).await?;
+    let after = reports.iter().map(|(gateway, _, reported)| {
+        let row = known.remove(gateway).unwrap_or_else(|| nothing(scope, *gateway, kind));
+        reported.clone().after(row)
+    });
+    let after = after.collect();
+    rows.gateway_materials().put(after).await
+}
+
+/// The row of a gateway that has not reported yet.
+fn nothing(scope: TenantScope, gateway: Uuid, material: MaterialKind) -> GatewayMaterialRow {
+    GatewayMaterialRow {
+        tenant_id: scope.into(),
+        gateway_id: gateway,
+        material,
+        applied_number: 0,
+        applied_at: None,
+        refused_number: 0,
+        refused_code: String::new(),
+        refused_detail: String::new(),
+        refused_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_report_of_each_kind_counts() {
+        let refusal = |number, at| Refusal {
+            number,
+            code: "bad_schema".to_owned(),
+            detail: String::new(),
+            at: Stamp::from_micros(at),
+        };
+        let mut reported = Reported { applied: Some((3, Stamp::from_micros(30))), refused: Some(refusal(4, 40)) };
+        reported.update(Reported { applied: Some((5, Stamp::from_micros(50))), refused: None });
+        assert_eq!(
+            (reported.applied, reported.refused.clone()),
+            (Some((5, Stamp::from_micros(50))), Some(refusal(4, 40)))
+        );
+        reported.update(Reported { applied: None, refused: Some(refusal(6, 60)) });
+        assert_eq!((reported.applied.map(|of| of.0), reported.refused.map(|of| of.number)), (Some(5), Some(6)));
+    }
+}

@@ -1,0 +1,87 @@
+//! The signed artifacts of a tenant: the newest one of each kind and place.
+
+use sea_orm::{
+    IntoActiveModel,
+    entity::prelude::*,
+    sea_query::{ExprTrait, OnConflict},
+};
+
+use super::rows::{Rows, TenantRows, TenantTable};
+use crate::{
+    base::Result,
+    store::{
+        Db, Exec, Fetch,
+        columns::{ArtifactKind, Owner, Stamp},
+    },
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "artifacts")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: Owner,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub kind: ArtifactKind,
+    /// Which of its kind it is, such as that of a gateway.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub place: String,
+    /// Does not decrease.
+    pub number: i64,
+    /// SHA-256 of what it says, without number and times, in hex.
+    pub content: String,
+    /// The key that signed it.
+    pub key_id: String,
+    /// `sha256:` and the digest of the payload, in hex.
+    pub digest: String,
+    /// The signed envelope, in JSON.
+    pub envelope: String,
+    pub issued_at: Stamp,
+    pub expires_at: Stamp,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl TenantTable for Entity {
+    const TENANT: Column = Column::TenantId;
+}
+
+impl<'a, C> TenantRows<'a, C> {
+    pub fn artifacts(&self) -> Rows<'a, C, Entity> {
+        self.table()
+    }
+}
+
+impl<C: Db> Rows<'_, C, Entity> {
+    /// The artifact of a kind at a place.
+    pub async fn of(&self, kind: ArtifactKind, place: &str) -> Result<Option<Model>> {
+        let at = Column::Kind.eq(kind).and(Column::Place.eq(place));
+        Ok(self.select().filter(at).fetch_one(self.conn).await?)
+    }
+
+    /// Inserts or replaces an artifact.
+    pub async fn put(&self, artifact: Model) -> Result<()> {
+        let columns = [
+            Column::Number,
+            Column::Content,
+            Column::KeyId,
+            Column::Digest,
+            Column::Envelope,
+            Column::IssuedAt,
+            Column::ExpiresAt,
+        ];
+        let place = [Column::TenantId, Column::Kind, Column::Place];
+        let again = OnConflict::columns(place).update_columns(columns).to_owned();
+        Entity::insert(artifact.into_active_model()).on_conflict(again).run(self.conn).await?;
+        Ok(())
+    }
+
+    /// Deletes the artifacts of a kind that have expired.
+    pub async fn delete_expired(&self, kind: ArtifactKind, now: Stamp) -> Result<()> {
+        let expired = Column::Kind.eq(kind).and(Column::ExpiresAt.lte(now));
+        self.delete_many().filter(expired).run(self.conn).await?;
+        Ok(())
+    }
+}
