@@ -9,19 +9,18 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Board, Material, Reports, State, Subscription, Topic};
+use super::{
+    Board, Material, Reports, State, Subscription, Topic,
+    watch::{next_bookmark, reconnect_after},
+};
 use crate::{
     base::{Cx, Drain, Error, Result, TenantScope, error::Reason},
     streams::abort_when,
     trust::Trust,
 };
 
-/// The time without a message after which a bookmark is sent; up to a quarter more, at random.
-const BOOKMARK: Duration = Duration::from_secs(20);
 /// How long the first message of a gateway may take.
 const FIRST: Duration = Duration::from_secs(10);
-/// The longest time that a gateway is asked to wait before it connects again.
-const RECONNECT: Duration = Duration::from_secs(5);
 
 /// What a gateway has of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,6 +85,8 @@ pub struct GatewayStream<R> {
     followed: Vec<Followed>,
     bell: Arc<Notify>,
     bookmark: Instant,
+    /// The gateway knows that there is nothing newer than what it was sent first.
+    is_current: bool,
     is_draining: bool,
 }
 
@@ -124,9 +125,21 @@ where
         }
         // Anchors are first: they have the keys of the others.
         followed.sort_by_key(|followed| followed.topic);
-        let (is_silent, is_draining, bookmark) = (false, false, next_bookmark());
+        let (is_silent, is_current, is_draining, bookmark) = (false, false, false, next_bookmark());
         let trust = board.trust().clone();
-        Ok(Self { follower, known, trust, drain, reports, is_silent, followed, bell, bookmark, is_draining })
+        Ok(Self {
+            follower,
+            known,
+            trust,
+            drain,
+            reports,
+            is_silent,
+            followed,
+            bell,
+            bookmark,
+            is_current,
+            is_draining,
+        })
     }
 
     fn into_messages(self) -> impl Stream<Item = Result<Message>> + Send + 'static {
@@ -148,6 +161,10 @@ where
                 self.bookmark = next_bookmark();
                 return Ok(message);
             }
+            if !self.is_current && self.followed.iter().all(|of| of.subscription.state() != State::Unknown) {
+                self.is_current = true;
+                return Ok(Message::Bookmark);
+            }
             tokio::select! {
                 () = self.bell.notified() => {}
                 report = self.reports.next(), if !self.is_silent => match report {
@@ -160,7 +177,7 @@ where
                 }
                 () = self.drain.draining() => {
                     self.is_draining = true;
-                    return Ok(Message::Drain { reconnect_after: RECONNECT.mul_f64(rand::random()) });
+                    return Ok(Message::Drain { reconnect_after: reconnect_after() });
                 }
             }
         }
@@ -220,9 +237,4 @@ async fn step(
 
 fn invalid(text: &'static str) -> Error {
     Error::invalid(Reason::InvalidArgument, "message", text)
-}
-
-/// When the next bookmark is due. Random, so that not all streams send theirs at once.
-fn next_bookmark() -> Instant {
-    Instant::now() + BOOKMARK.mul_f64(rand::random_range(1.0..1.25))
 }

@@ -9,6 +9,7 @@ mod material;
 mod refresh;
 mod reports;
 mod slot;
+mod watch;
 
 pub mod jobs;
 pub mod rollout;
@@ -17,3 +18,4 @@ pub use board::{Board, Subscription};
 pub use gateway_stream::{Follower, GatewayStream, Held, Message, Report};
 pub use material::{Material, State, Topic};
 pub use reports::Reports;
+pub use watch::{Event, watch};

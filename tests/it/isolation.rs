@@ -44,7 +44,15 @@ fn closed(setup: Setup) -> Setup {
 }
 
 /// Tables in which the other tenant has no row: settings of surfaces that did not create it, and what the server itself writes.
-const EMPTY: [&str; 5] = ["derived_names", "messaging_tenants", "operations", "policy_bundles", "warehouse_tenants"];
+const EMPTY: [&str; 7] = [
+    "artifacts",
+    "derived_names",
+    "gateway_materials",
+    "messaging_tenants",
+    "operations",
+    "policy_bundles",
+    "warehouse_tenants",
+];
 
 /// Fields with several references.
 const LISTS: &[&str] = &["user_ids", "group_ids", "allowed_group_ids", "device_ids", "session_ids"];

@@ -8,8 +8,8 @@ use crate::{
 };
 
 /// An envelope that we signed.
-pub(super) fn envelope(stored: &str) -> Result<SignedEnvelope> {
-    let envelope = Envelope::parse(stored.as_bytes(), usize::MAX)
+pub(super) fn envelope(stored: impl AsRef<[u8]>) -> Result<SignedEnvelope> {
+    let envelope = Envelope::parse(stored.as_ref(), usize::MAX)
         .map_err(|refusal| Error::internal(format!("a stored envelope is {}", refusal.code())))?;
     let signatures = envelope.signatures.into_iter();
     Ok(SignedEnvelope {

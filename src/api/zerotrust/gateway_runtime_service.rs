@@ -1,14 +1,20 @@
 //! `GatewayRuntimeService`: what a gateway needs to decide about connections.
 
+use futures::{Stream, StreamExt};
+
 use crate::{
     api::{
-        Deps, handlers::zerotrust::v1::gateway_runtime_service::GatewayRuntimeService, zerotrust::artifacts::envelope,
+        Deps,
+        handlers::zerotrust::v1::gateway_runtime_service::GatewayRuntimeService,
+        zerotrust::{artifacts::envelope, watched::watch},
     },
-    base::{Basis, Cx, Error, IdKind, Result},
+    base::{Basis, Cx, Error, IdKind, Result, TenantScope},
+    edge::Topic,
     policy::{canary, gateway_view::GatewayView},
     proto::zerotrust::v1::{
         GetGatewayPolicyBundleRequest, GetGatewayPolicyBundleResponse, GetGatewayTrustAnchorsRequest,
-        GetGatewayTrustAnchorsResponse,
+        GetGatewayTrustAnchorsResponse, WatchGatewayPolicyBundleRequest, WatchGatewayPolicyBundleResponse,
+        WatchGatewayTrustAnchorsRequest, WatchGatewayTrustAnchorsResponse,
     },
     tenants,
 };
@@ -32,17 +38,44 @@ impl GatewayRuntimeService for GatewayRuntime {
         cx: &Cx,
         _: GetGatewayPolicyBundleRequest,
     ) -> Result<GetGatewayPolicyBundleResponse> {
-        let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
-        let view = GatewayView { bucket: canary::bucket(&gateway(cx)?) };
+        let scope = self.scope(cx).await?;
+        let view = GatewayView { bucket: bucket(cx)? };
         let bundle = self.deps.trust.artifact(scope, view).await?;
         Ok(GetGatewayPolicyBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
+
+    async fn watch_gateway_trust_anchors(
+        &self,
+        cx: &Cx,
+        message: WatchGatewayTrustAnchorsRequest,
+    ) -> Result<impl Stream<Item = Result<WatchGatewayTrustAnchorsResponse>> + Send + 'static> {
+        let of = (self.scope(cx).await?, Topic::TrustAnchors);
+        let events = watch(cx, &self.deps.streams, of, message.resume);
+        Ok(events.map(|event| event.map(|event| WatchGatewayTrustAnchorsResponse { event: Some(event) })))
+    }
+
+    async fn watch_gateway_policy_bundle(
+        &self,
+        cx: &Cx,
+        message: WatchGatewayPolicyBundleRequest,
+    ) -> Result<impl Stream<Item = Result<WatchGatewayPolicyBundleResponse>> + Send + 'static> {
+        let of = (self.scope(cx).await?, Topic::GatewayPolicy { bucket: bucket(cx)? });
+        let events = watch(cx, &self.deps.streams, of, message.resume);
+        Ok(events.map(|event| event.map(|event| WatchGatewayPolicyBundleResponse { event: Some(event) })))
+    }
 }
 
-/// The id of the gateway that calls.
-fn gateway(cx: &Cx) -> Result<String> {
+impl GatewayRuntime {
+    /// The tenant of the gateway that calls.
+    async fn scope(&self, cx: &Cx) -> Result<TenantScope> {
+        tenants::reach(cx, &self.deps.store, cx.tenant()?).await
+    }
+}
+
+/// The bucket of the gateway that calls, for canaries.
+fn bucket(cx: &Cx) -> Result<u32> {
     match cx.caller.basis {
-        Basis::Gateway { id, .. } => Ok(IdKind::Gateway.show(id)),
+        Basis::Gateway { id, .. } => Ok(canary::bucket(&IdKind::Gateway.show(id))),
         _ => Err(Error::internal("a route of gateways was called by another caller")),
     }
 }

@@ -14,6 +14,7 @@ mod gateway_runtime_service;
 mod gateway_service;
 mod group_service;
 mod metering_service;
+mod policy_rollout_service;
 mod policy_service;
 mod request;
 mod response;
@@ -24,6 +25,7 @@ mod tenant_service;
 mod totp_service;
 mod trust_service;
 mod user_service;
+mod watched;
 
 use transcoder::Service;
 
@@ -33,8 +35,9 @@ use self::{
     device_policy_service::DevicePolicies, device_service::Devices, enrollment_service::Enrollments,
     enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
     gateway_runtime_service::GatewayRuntime, gateway_service::Gateways, group_service::Groups,
-    metering_service::Metering, policy_service::Policies, role_service::RoleGrants, session_service::AdminSessions,
-    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
+    metering_service::Metering, policy_rollout_service::PolicyRollouts, policy_service::Policies,
+    role_service::RoleGrants, session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors,
+    trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 use crate::access::admission::Admissions;
@@ -55,6 +58,7 @@ pub(super) fn services(of: &Deps) -> Vec<Service> {
         handlers::access_session_service::mount(AccessSessions { deps: deps() }),
         handlers::admission_service::mount(Admission { admissions: Admissions::new(&of.store, &of.trust) }),
         handlers::metering_service::mount(Metering { deps: deps() }),
+        handlers::policy_rollout_service::mount(PolicyRollouts { deps: deps() }),
         handlers::policy_service::mount(Policies { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),

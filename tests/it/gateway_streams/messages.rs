@@ -46,9 +46,12 @@ impl Raw {
     }
 
     async fn update(&mut self) -> Update {
-        match self.next().await.unwrap().message {
-            Some(stream_response::Message::Update(update)) => update,
-            other => panic!("not an update: {other:?}"),
+        loop {
+            match self.next().await.unwrap().message {
+                Some(stream_response::Message::Update(update)) => return update,
+                Some(stream_response::Message::Bookmark(_)) => {}
+                other => panic!("not an update: {other:?}"),
+            }
         }
     }
 

@@ -1,0 +1,43 @@
+//! `PolicyRolloutService`: how far the policies are that gateways enforce.
+
+use crate::{
+    api::{Deps, handlers::zerotrust::v1::policy_rollout_service::PolicyRolloutService, paging, timestamp},
+    base::{Cx, IdKind, Result},
+    edge::rollout::{self, Rollout},
+    proto::zerotrust::v1::{GatewayRollout, GetPolicyRolloutRequest, GetPolicyRolloutResponse, RefusedUpdate},
+};
+
+pub struct PolicyRollouts {
+    pub(super) deps: Deps,
+}
+
+impl PolicyRolloutService for PolicyRollouts {
+    async fn get_policy_rollout(&self, cx: &Cx, message: GetPolicyRolloutRequest) -> Result<GetPolicyRolloutResponse> {
+        let request = paging::request(cx, &message)?;
+        let page = rollout::page(cx, &self.deps.store, cx.tenant()?, request).await?;
+        Ok(paging::response(page, to_proto))
+    }
+}
+
+fn to_proto(rollout: Rollout) -> GatewayRollout {
+    let (gateway_id, channel) = (rollout.shown_id(), rollout.channel().as_str().to_owned());
+    let reported = rollout.reported;
+    let applied = reported.as_ref().filter(|reported| reported.applied_number > 0);
+    let refused = reported.as_ref().filter(|reported| reported.refused_number > reported.applied_number);
+    GatewayRollout {
+        gateway_id,
+        name: rollout.gateway.name,
+        pool_id: IdKind::GatewayPool.show(rollout.gateway.pool_id),
+        channel,
+        wanted: rollout.wanted.map(|wanted| wanted.version),
+        acknowledged: applied.map(|reported| reported.applied_number),
+        acknowledged_at: applied.and_then(|reported| reported.applied_at).map(|at| timestamp(at.time())),
+        refused: refused.map(|reported| RefusedUpdate {
+            version: reported.refused_number,
+            code: reported.refused_code.clone(),
+            detail: reported.refused_detail.clone(),
+            at: reported.refused_at.map(|at| timestamp(at.time())),
+        }),
+        lag_seconds: rollout.lag_seconds,
+    }
+}

@@ -1,0 +1,109 @@
+//! A watch of one topic.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Stream, stream};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use super::{Board, Material, State, Subscription, Topic};
+use crate::{
+    base::{Cx, Drain, Error, Result, TenantScope},
+    streams::abort_when,
+};
+
+/// The time without an event after which a bookmark is sent; up to a quarter more, at random.
+const BOOKMARK: Duration = Duration::from_secs(20);
+/// The longest time that a client is asked to wait before it connects again.
+const RECONNECT: Duration = Duration::from_secs(5);
+
+/// An event of a watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    State(Arc<Material>),
+    Bookmark,
+    Drain { reconnect_after: Duration },
+}
+
+/// A watch, and what its client has.
+struct Watch {
+    subscription: Subscription,
+    bell: Arc<Notify>,
+    drain: Drain,
+    /// The digest of the last state that the client has.
+    has: String,
+    bookmark: Instant,
+    /// The client knows that there is nothing newer.
+    is_current: bool,
+    is_draining: bool,
+}
+
+/// Watches a topic. The state with the digest `has` is not sent: the first event is a bookmark then, as it is without a state. The stream ends with the error of `lost`, or with the drain.
+pub fn watch<F>(
+    cx: &Cx,
+    board: &Board,
+    (scope, topic): (TenantScope, Topic),
+    has: String,
+    lost: F,
+) -> impl Stream<Item = Result<(Event, String)>> + Send + 'static + use<F>
+where
+    F: Future<Output = Error> + Send + 'static,
+{
+    let bell = Arc::new(Notify::new());
+    let subscription = board.follow(scope, topic, &bell);
+    let (bookmark, drain) = (next_bookmark(), cx.drain.clone());
+    let watch = Watch { subscription, bell, drain, has, bookmark, is_current: false, is_draining: false };
+    let events = stream::unfold(Some(watch), |watch| async move {
+        let mut watch = watch?;
+        match watch.next().await {
+            Ok(event) => Some((Ok((event, watch.has.clone())), Some(watch))),
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    abort_when(events, lost)
+}
+
+impl Watch {
+    async fn next(&mut self) -> Result<Event> {
+        if self.is_draining {
+            return Err(Drain::error());
+        }
+        loop {
+            match self.subscription.state() {
+                State::Known(material) if *material.digest != self.has => {
+                    self.has = material.digest.to_string();
+                    (self.is_current, self.bookmark) = (true, next_bookmark());
+                    return Ok(Event::State(material));
+                }
+                State::Known(_) | State::Absent if !self.is_current => {
+                    self.is_current = true;
+                    return Ok(Event::Bookmark);
+                }
+                State::Known(_) | State::Absent | State::Unknown => {}
+            }
+            tokio::select! {
+                () = self.bell.notified() => {}
+                () = sleep_until(self.bookmark) => {
+                    self.bookmark = next_bookmark();
+                    return Ok(Event::Bookmark);
+                }
+                () = self.drain.draining() => {
+                    self.is_draining = true;
+                    return Ok(Event::Drain { reconnect_after: reconnect_after() });
+                }
+            }
+        }
+    }
+}
+
+/// When the next bookmark is due. Random, so that not all streams send theirs at once.
+pub(super) fn next_bookmark() -> Instant {
+    Instant::now() + BOOKMARK.mul_f64(rand::random_range(1.0..1.25))
+}
+
+/// How long to wait before connecting again. Random, so that not all clients come at once.
+pub(super) fn reconnect_after() -> Duration {
+    RECONNECT.mul_f64(rand::random())
+}
