@@ -52,6 +52,15 @@ impl Program {
         self.status("RssAnon")
     }
 
+    /// The CPU time that it has used.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("a process");
+        let after_name = stat.rsplit(')').next().expect("its name");
+        // The 14th and 15th field, in ticks of 10 ms.
+        let ticks = after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("ticks"));
+        Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
     /// The peak resident memory, in MiB.
     pub fn peak(&self) -> f64 {
         self.status("VmHWM")

@@ -40,6 +40,7 @@ mod m20260101_000025_policies;
 mod m20260101_000026_policy_bundles;
 mod m20260101_000027_artifacts;
 mod m20260101_000030_access_sessions;
+mod m20260101_000031_policy_reports;
 mod m20260101_000032_gateway_materials;
 pub mod record;
 
@@ -98,6 +99,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000026_policy_bundles,
     m20260101_000027_artifacts,
     m20260101_000030_access_sessions,
+    m20260101_000031_policy_reports,
     m20260101_000032_gateway_materials,
 ];
 

@@ -11,7 +11,7 @@ use crate::{
     identity::People,
     messaging::MessagingSettings,
     store::{Sealer, Store},
-    streams::Feed,
+    streams::{Changes, Feed},
     tenants::source::TenantSource,
     trust::{Trust, TrustSettings},
     warehouse::EdgeAddress,
@@ -42,6 +42,8 @@ pub struct Streams {
     pub reports: Reports,
     /// Terminates the streams of callers that lost their rights.
     pub standing: CallerStanding,
+    /// Wakes the calls that wait for a change.
+    pub changes: Arc<Changes>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,4 +59,6 @@ pub struct Settings {
     pub trust: TrustSettings,
     /// The interval in which gateways report.
     pub heartbeat: Heartbeat,
+    /// How many devices must have reported on a canary before it can be withdrawn.
+    pub canary_min_reports: i64,
 }

@@ -15,6 +15,7 @@ use super::{
     names::TenantRef,
     scope::{Access, CallTenant},
     seat::Seated,
+    time_limit::TimeLimit,
 };
 
 /// The context of a call. Cheap to clone.
@@ -52,6 +53,8 @@ pub struct CxFacts {
     pub user_agent: Option<Arc<str>>,
     /// The call as its writes see it, if it was sent with an idempotency key.
     pub keyed: Option<KeyedCall>,
+    /// The time limit of the server for the call; `None` for the program's own work.
+    pub limit: Option<TimeLimit>,
     /// The call's slot among the calls in progress; `None` for the program's own work.
     pub seat: Option<Seated>,
     pub clock: Clock,
@@ -81,6 +84,7 @@ impl Cx {
             secure: false,
             user_agent: None,
             keyed: None,
+            limit: None,
             seat: None,
             clock,
             drain: Drain::default(),
@@ -118,7 +122,7 @@ impl Cx {
     }
 
     /// Waits without occupying the call's slot. Fails with UNAVAILABLE if the wait succeeded but no slot is free
-    /// afterwards. After an unsuccessful wait the call has no slot and can only return an error.
+    /// afterwards. After an unsuccessful wait the call has no slot and can only return what it has, or an error.
     pub async fn aside<T>(&self, waiting: impl Future<Output = Option<T>>) -> Result<Option<T>> {
         let seat = self.seat.as_ref().map(|Seated(seat)| seat);
         if let Some(seat) = seat {
@@ -130,6 +134,13 @@ impl Cx {
         }
         let message = "the server is overloaded; retry later";
         Err(Error::new(Kind::Unavailable, Reason::Overloaded, message))
+    }
+
+    /// Moves the server's time limit by the time that the caller asked the call to wait.
+    pub fn extend(&self, by: Duration) {
+        if let Some(limit) = &self.limit {
+            limit.extend(by);
+        }
     }
 
     /// Waits before a refusal, which needs no slot afterwards.

@@ -29,6 +29,7 @@ pub mod server_identity;
 pub mod setting_file;
 pub mod subscriber;
 pub mod text;
+pub mod time_limit;
 pub mod words;
 
 pub use activator::Activator;

@@ -176,6 +176,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
             heartbeat: Heartbeat::new(
                 time::Duration::try_from(config.gateway_heartbeat).context("the heartbeat interval is too long")?,
             ),
+            canary_min_reports: config.canary_min_reports.into(),
         },
         messaging_bootstrap: config.messaging_bootstrap.unwrap_or_default(),
         messaging_proxy_roles: config.messaging_proxy_roles.clone(),

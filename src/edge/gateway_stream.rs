@@ -10,7 +10,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Board, Material, Reports, State, Subscription, Topic,
+    Board, Material, Reports, State, Subscription, Topic, measures,
     watch::{next_bookmark, reconnect_after},
 };
 use crate::{
@@ -50,7 +50,7 @@ pub enum Report {
     Refused { topic: Topic, number: i64, code: String, detail: String },
 }
 
-/// What a gateway is told.
+/// What a gateway gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     Update { topic: Topic, material: Arc<Material> },
@@ -64,6 +64,8 @@ struct Followed {
     subscription: Subscription,
     /// What the gateway has, or was sent.
     held: Held,
+    /// The last update that was sent, and when it could have been sent first.
+    sent: Option<(i64, Instant)>,
 }
 
 /// Whose stream it is.
@@ -84,7 +86,9 @@ pub struct GatewayStream<R> {
     is_silent: bool,
     followed: Vec<Followed>,
     bell: Arc<Notify>,
+    opened_at: Instant,
     bookmark: Instant,
+    _open: measures::Open,
     /// The gateway knows that there is nothing newer than what it was sent first.
     is_current: bool,
     is_draining: bool,
@@ -121,13 +125,20 @@ where
             if followed.iter().any(|known| known.topic == topic) {
                 return Err(invalid("a material is named twice"));
             }
-            followed.push(Followed { topic, subscription: board.follow(follower.scope, topic, &bell), held });
+            followed.push(Followed {
+                topic,
+                subscription: board.follow(follower.scope, topic, &bell),
+                held,
+                sent: None,
+            });
         }
         // Anchors are first: they have the keys of the others.
         followed.sort_by_key(|followed| followed.topic);
         let (is_silent, is_current, is_draining, bookmark) = (false, false, false, next_bookmark());
-        let trust = board.trust().clone();
+        let (trust, opened_at, open) = (board.trust().clone(), Instant::now(), measures::Open::new());
         Ok(Self {
+            _open: open,
+            opened_at,
             follower,
             known,
             trust,
@@ -195,10 +206,19 @@ where
             let held = followed.held.number;
             let material = step(&self.trust, self.follower.scope, topic, held, material).await?;
             let held = Held { number: material.number, digest: material.digest.to_string() };
-            self.followed[at].held = held;
+            let since = material.known_at.max(self.opened_at);
+            let followed = &mut self.followed[at];
+            (followed.held, followed.sent) = (held, Some((material.number, since)));
+            measures::sent(topic);
             return Ok(Some(Message::Update { topic, material }));
         }
         Ok(None)
+    }
+
+    /// When an update that was sent last could have been sent first.
+    fn sent(&mut self, topic: Topic, number: i64) -> Option<Instant> {
+        let followed = self.followed.iter_mut().find(|followed| followed.topic == topic)?;
+        followed.sent.take_if(|(sent, _)| *sent == number).map(|(_, since)| since)
     }
 
     fn note(&mut self, report: Report) -> Result<()> {
@@ -207,10 +227,14 @@ where
             Report::Subscribe(_) => Err(invalid("subscribe must be the first message only")),
             Report::Applied { topic, number } => {
                 self.known.applied(scope, gateway, topic.kind(), number);
+                if let Some(since) = self.sent(topic, number) {
+                    measures::applied(topic, since.elapsed());
+                }
                 Ok(())
             }
             Report::Refused { topic, number, code, detail } => {
                 self.known.refused(scope, gateway, topic.kind(), number, (code, detail));
+                measures::refused(topic);
                 Ok(())
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use crate::{
     store::columns::MaterialKind,
@@ -30,7 +31,7 @@ impl Topic {
 }
 
 /// A signed state. Streams share it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Material {
     /// Does not decrease.
     pub number: i64,
@@ -40,7 +41,18 @@ pub struct Material {
     pub envelope: Bytes,
     /// When to sign the next one, without a change.
     pub renew_at: OffsetDateTime,
+    /// When this server had it.
+    pub known_at: Instant,
 }
+
+/// Equal if they are the same artifact.
+impl PartialEq for Material {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number && self.digest == other.digest
+    }
+}
+
+impl Eq for Material {}
 
 /// What is known of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +73,7 @@ impl From<Artifact> for State {
             digest: artifact.digest.into(),
             envelope: artifact.envelope.into(),
             renew_at: artifact.issued_at + life * 2 / 3,
+            known_at: Instant::now(),
         }))
     }
 }
@@ -72,6 +85,7 @@ impl From<AnchorSet> for State {
             number: set.sequence,
             digest: set.digest.into(),
             envelope: set.envelope.into(),
+            known_at: Instant::now(),
         }))
     }
 }

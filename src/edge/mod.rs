@@ -6,6 +6,7 @@
 mod board;
 mod gateway_stream;
 mod material;
+mod measures;
 mod refresh;
 mod reports;
 mod slot;

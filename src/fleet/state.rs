@@ -27,6 +27,10 @@ impl Heartbeat {
         Self(interval)
     }
 
+    pub fn interval(self) -> Duration {
+        self.0
+    }
+
     fn live(self) -> Duration {
         self.0.saturating_mul(3)
     }

@@ -95,11 +95,11 @@ pub async fn wanted(rows: &TenantRows<'_, impl Db>) -> Result<Vec<Wanted>> {
     let wanted = |from: u32| {
         let view = GatewayView { bucket: from };
         let of_view = || canaries.iter().filter(|row| view.has(row));
-        let newest = of_view().filter(|row| row.version > stable).max_by_key(|row| row.version);
+        let newest = of_view().filter(|row| row.least_after() > stable).max_by_key(|row| row.least_after());
         let is_canary = of_view().any(|row| row.state == PolicyState::Active);
         Wanted {
             from,
-            version: newest.map_or(stable, |row| row.version),
+            version: newest.map_or(stable, PolicyRow::least_after),
             channel: if is_canary { PolicyChannel::Canary } else { PolicyChannel::Stable },
             since: newest.map_or(published_at, |row| row.published_at),
         }
@@ -112,7 +112,8 @@ impl GatewayView {
     async fn newest(self, rows: &TenantRows<'_, impl Db>) -> Result<i64> {
         let stable = rows.policies().newest_stable().await?;
         let canaries = rows.policies().canaries_active_or_after(stable).await?;
-        Ok(canaries.iter().filter(|row| self.has(row)).map(|row| row.version).max().unwrap_or(stable))
+        let newest = canaries.iter().filter(|row| self.has(row)).map(PolicyRow::least_after).max();
+        Ok(newest.unwrap_or_default().max(stable))
     }
 
     fn has(self, row: &PolicyRow) -> bool {

@@ -2,11 +2,14 @@
 
 pub mod bundles;
 pub mod canary;
+pub mod current;
 pub mod diff;
 pub mod document;
 pub mod explain;
+pub mod explanation;
 pub mod gateway_view;
 pub mod publish;
+pub mod reports;
 pub mod resolve;
 pub mod scope;
 pub mod versions;

@@ -69,7 +69,7 @@ pub async fn newest_for(rows: &TenantRows<'_, impl Db>, subject: &Subject) -> Re
     let is_in = |row: &&PolicyRow| {
         row.canary.as_ref().is_some_and(|cohort| canary::is_in_cohort(cohort, subject.device, &subject.groups))
     };
-    Ok(canaries.iter().filter(is_in).map(|row| row.version).max().unwrap_or(stable))
+    Ok(canaries.iter().filter(is_in).map(PolicyRow::least_after).max().unwrap_or(stable))
 }
 
 /// These versions with their contents, in the same order.

@@ -265,7 +265,8 @@ fn streams(store: &Store, trust: &Trust, reports: &Reports) -> (Arc<Hub>, Stream
     let board = Board::new(store, trust, hub.demand());
     hub.follow(Arc::new(standing.clone()));
     hub.follow(Arc::new(board.clone()));
-    (Arc::new(hub), Streams { tenants, board, reports: reports.clone(), standing })
+    let changes = hub.changes();
+    (Arc::new(hub), Streams { tenants, board, reports: reports.clone(), standing, changes })
 }
 
 /// What the credentials of devices and gateways depend on.

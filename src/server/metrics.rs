@@ -26,10 +26,15 @@ const COUNTERS: [&str; 5] = [
 ];
 /// Counters and gauges with labels. The code that knows the values of the labels creates them.
 #[cfg(test)]
-const LABELLED: [&str; 3] =
-    ["tenantry_job_last_success_timestamp_seconds", "tenantry_job_runs_total", "tenantry_operations_total"];
+const LABELLED: [&str; 5] = [
+    "tenantry_gateway_refusals_total",
+    "tenantry_gateway_updates_total",
+    "tenantry_job_last_success_timestamp_seconds",
+    "tenantry_job_runs_total",
+    "tenantry_operations_total",
+];
 /// All gauges without labels, which also exist from the start.
-const GAUGES: [&str; 1] = ["tenantry_calls_in_flight"];
+const GAUGES: [&str; 2] = ["tenantry_calls_in_flight", "tenantry_gateway_streams"];
 
 /// Starts recording. Only once in a process.
 pub fn install() -> Result<PrometheusHandle, BuildError> {

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Demand, Feed, Source,
+    Changes, Demand, Feed, Source,
     cursor::{Cursor, RETRY},
     follower::Follower,
 };
@@ -58,6 +58,13 @@ impl Hub {
         let feed = Arc::new(Feed::new(self.store.clone(), source, self.demand.clone()));
         self.follow(feed.clone());
         feed
+    }
+
+    /// Adds a follower that wakes calls.
+    pub fn changes(&mut self) -> Arc<Changes> {
+        let changes = Arc::new(Changes::new(self.demand.clone()));
+        self.follow(changes.clone());
+        changes
     }
 
     /// Adds a follower, which gets the events that are read from now on.

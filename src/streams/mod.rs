@@ -6,6 +6,7 @@
 
 mod abort_when;
 mod catch_up;
+mod changes;
 mod cursor;
 mod demand;
 mod feed;
@@ -16,6 +17,7 @@ mod source;
 mod watch;
 
 pub use abort_when::abort_when;
+pub use changes::{Changes, Interest, Waiter};
 pub use demand::{Demand, OpenStream};
 pub use feed::Feed;
 pub use follower::Follower;

@@ -103,6 +103,5 @@ fn changes_of(method: &MethodDescriptor) -> Vec<Change> {
         let audited = actions.into_iter().filter(|action| !action.audit.is_empty());
         return audited.map(|action| (name.clone(), Some(action.name))).collect();
     }
-    let audit = method.parent_pool().get_extension_by_name("tenantry.options.v1.audit").unwrap();
-    if method.options().has_extension(&audit) { vec![(name, None)] } else { Vec::new() }
+    if rpc::is_audited(method) { vec![(name, None)] } else { Vec::new() }
 }

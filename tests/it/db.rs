@@ -181,6 +181,7 @@ pub fn cx(action: &'static str, access: Access) -> Cx {
         secure: false,
         user_agent: None,
         keyed: None,
+        limit: None,
         seat: None,
         clock: Clock::system(),
         drain: Drain::default(),

@@ -15,7 +15,7 @@ use crate::{
         cases::{self, Case, World, short},
         grpc::{self, Grpc},
         http::Http,
-        json as messages,
+        json as messages, rpc,
         server::{Server, Setup},
     },
     rows::tenant,
@@ -217,5 +217,5 @@ fn takes_key(method: &MethodDescriptor) -> bool {
     let options = method.options();
     let auth = options.get_extension(&extension("auth")).as_message().unwrap().clone();
     let public = auth.get_field_by_name("public").unwrap().as_bool().unwrap();
-    options.has_extension(&extension("audit")) && !public
+    rpc::is_audited(method) && !public
 }

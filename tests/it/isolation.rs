@@ -43,14 +43,17 @@ fn closed(setup: Setup) -> Setup {
     setup.env("KUBEOP_REQUIRE_AUTH", "true")
 }
 
-/// Tables in which the other tenant has no row: settings of surfaces that did not create it, and what the server itself writes.
-const EMPTY: [&str; 7] = [
+/// Tables in which the other tenant has no row: settings of surfaces that did not create it, what the server itself writes, and what
+/// devices and gateways report.
+const EMPTY: [&str; 9] = [
     "artifacts",
     "derived_names",
+    "gateway_directories",
     "gateway_materials",
     "messaging_tenants",
     "operations",
     "policy_bundles",
+    "policy_reports",
     "warehouse_tenants",
 ];
 

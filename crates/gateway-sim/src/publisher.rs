@@ -22,7 +22,7 @@ pub struct Publisher {
 /// For whom a policy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selected {
-    /// Everybody.
+    /// All gateways and devices.
     Stable,
     /// A percentage.
     Canary(i32),

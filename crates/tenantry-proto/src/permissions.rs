@@ -83,11 +83,13 @@ pub const TABLE: &[(&str, &[&str])] = &[
 /// The permissions of devices and gateways, with the kinds of caller that hold them. They have no roles, and hold no other
 /// permissions.
 pub const ENROLLED: &[(&str, &[&str])] = &[
+    ("zerotrust.gateways.directory", &["DEVICE", "GATEWAY"]),
     ("zerotrust.gateways.read", &["DEVICE", "GATEWAY"]),
     ("zerotrust.gateways.runtime", &["GATEWAY"]),
     ("zerotrust.metering.report", &["GATEWAY"]),
     ("zerotrust.policy.receive", &["DEVICE", "GATEWAY"]),
     ("zerotrust.sessions.admit", &["GATEWAY"]),
+    ("zerotrust.telemetry.report", &["DEVICE"]),
 ];
 
 /// The names of all permissions, some of them twice.

@@ -1,5 +1,6 @@
 //! `DevicePolicyService`: the signed policy of a device.
 
+use super::wait::{self, Wait};
 use crate::{
     api::{
         Deps, handlers::zerotrust::v1::device_policy_service::DevicePolicyService, timestamp,
@@ -10,6 +11,7 @@ use crate::{
     proto::zerotrust::v1::{
         GetPolicyBundleRequest, GetPolicyBundleResponse, GetPolicyDigestRequest, GetPolicyDigestResponse,
     },
+    streams::Interest,
 };
 
 pub struct DevicePolicies {
@@ -18,12 +20,14 @@ pub struct DevicePolicies {
 
 impl DevicePolicyService for DevicePolicies {
     async fn get_policy_bundle(&self, cx: &Cx, message: GetPolicyBundleRequest) -> Result<GetPolicyBundleResponse> {
-        let bundle = self.bundle(cx, message.device_id).await?;
+        let wait = Wait::read(message.wait, message.known)?;
+        let bundle = self.bundle(cx, message.device_id, wait).await?;
         Ok(GetPolicyBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
 
     async fn get_policy_digest(&self, cx: &Cx, message: GetPolicyDigestRequest) -> Result<GetPolicyDigestResponse> {
-        let bundle = self.bundle(cx, message.device_id).await?;
+        let wait = Wait::read(message.wait, message.known)?;
+        let bundle = self.bundle(cx, message.device_id, wait).await?;
         Ok(GetPolicyDigestResponse {
             version: bundle.version,
             digest: bundle.digest,
@@ -35,9 +39,11 @@ impl DevicePolicyService for DevicePolicies {
 }
 
 impl DevicePolicies {
-    async fn bundle(&self, cx: &Cx, named: Option<String>) -> Result<Bundle> {
-        let device = device(cx, named)?;
-        bundles::of_device(cx, &self.deps.store, &self.deps.trust, cx.tenant()?, &device).await
+    async fn bundle(&self, cx: &Cx, named: Option<String>, wait: Option<Wait>) -> Result<Bundle> {
+        let (device, tenant) = (device(cx, named)?, cx.tenant()?);
+        let read = || bundles::of_device(cx, &self.deps.store, &self.deps.trust, tenant, &device);
+        let on = (Interest::Policies, device.as_str());
+        wait::current(cx, &self.deps, on, wait, |bundle: &Bundle| &bundle.digest, read).await
     }
 }
 

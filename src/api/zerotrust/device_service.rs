@@ -14,9 +14,13 @@ use crate::{
     },
     proto::zerotrust::v1::{
         self as proto, ChangeDeviceRequest, ChangeDeviceResponse, ChangeDevicesRequest, ChangeDevicesResponse,
-        DeviceCredential, DeviceFilter, DeviceOutcome, ListDevicesRequest, ListDevicesResponse,
+        DeviceCredential, DeviceFilter, DeviceOutcome, DevicePolicy, DeviceReport, ListDevicesRequest,
+        ListDevicesResponse,
     },
-    store::tables::CredentialRow,
+    store::{
+        Stamp,
+        tables::{CredentialRow, PolicyReportRow, SessionReport},
+    },
 };
 
 pub struct Devices {
@@ -149,6 +153,29 @@ fn to_proto(device: Device) -> proto::Device {
         version: row.version,
         created_at: Some(timestamp(row.created_at.time())),
         updated_at: Some(timestamp(row.updated_at.time())),
+        policy: device.report.as_ref().and_then(policy_to_proto),
+        last_report: device.report.and_then(|report| report.session).map(|session| report_to_proto(session.0)),
+    }
+}
+
+fn policy_to_proto(report: &PolicyReportRow) -> Option<DevicePolicy> {
+    Some(DevicePolicy {
+        version: report.applied_version?,
+        digest: report.applied_digest.clone(),
+        channel: report.applied_channel.map(|channel| channel.as_str().to_owned()),
+    })
+}
+
+fn report_to_proto(session: SessionReport) -> DeviceReport {
+    DeviceReport {
+        session_id: session.session_id,
+        event: session.event,
+        at: Some(timestamp(Stamp::from_micros(session.at).time())),
+        rtt_ms: session.rtt_ms,
+        loss: session.loss,
+        path_changes: session.path_changes,
+        bytes_in: session.bytes_in,
+        bytes_out: session.bytes_out,
     }
 }
 

@@ -1,7 +1,9 @@
 //! `GatewayRuntimeService`: what a gateway needs to decide about connections.
 
 use futures::{Stream, StreamExt};
+use uuid::Uuid;
 
+use super::wait::{self, Wait};
 use crate::{
     api::{
         Deps,
@@ -10,13 +12,17 @@ use crate::{
     },
     base::{Basis, Cx, Error, IdKind, Result, TenantScope},
     edge::Topic,
+    fleet::gateways::DeploymentConfig,
     policy::{canary, gateway_view::GatewayView},
     proto::zerotrust::v1::{
-        GetGatewayPolicyBundleRequest, GetGatewayPolicyBundleResponse, GetGatewayTrustAnchorsRequest,
-        GetGatewayTrustAnchorsResponse, WatchGatewayPolicyBundleRequest, WatchGatewayPolicyBundleResponse,
-        WatchGatewayTrustAnchorsRequest, WatchGatewayTrustAnchorsResponse,
+        GetDeploymentConfigRequest, GetDeploymentConfigResponse, GetGatewayPolicyBundleRequest,
+        GetGatewayPolicyBundleResponse, GetGatewayTrustAnchorsRequest, GetGatewayTrustAnchorsResponse,
+        WatchGatewayPolicyBundleRequest, WatchGatewayPolicyBundleResponse, WatchGatewayTrustAnchorsRequest,
+        WatchGatewayTrustAnchorsResponse,
     },
+    streams::Interest,
     tenants,
+    trust::Artifact,
 };
 
 pub struct GatewayRuntime {
@@ -63,6 +69,21 @@ impl GatewayRuntimeService for GatewayRuntime {
         let events = watch(cx, &self.deps.streams, of, message.resume);
         Ok(events.map(|event| event.map(|event| WatchGatewayPolicyBundleResponse { event: Some(event) })))
     }
+
+    async fn get_deployment_config(
+        &self,
+        cx: &Cx,
+        message: GetDeploymentConfigRequest,
+    ) -> Result<GetDeploymentConfigResponse> {
+        let wait = Wait::read(message.wait, message.known)?;
+        let (scope, gateway) = (self.scope(cx).await?, gateway(cx)?);
+        let (config, id) =
+            (DeploymentConfig { gateway, heartbeat: self.deps.settings.heartbeat }, IdKind::Gateway.show(gateway));
+        let read = || self.deps.trust.artifact(scope, config);
+        let on = (Interest::Pools, id.as_str());
+        let found = wait::current(cx, &self.deps, on, wait, |config: &Artifact| &config.digest, read).await?;
+        Ok(GetDeploymentConfigResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
+    }
 }
 
 impl GatewayRuntime {
@@ -74,8 +95,13 @@ impl GatewayRuntime {
 
 /// The bucket of the gateway that calls, for canaries.
 fn bucket(cx: &Cx) -> Result<u32> {
+    gateway(cx).map(|id| canary::bucket(&IdKind::Gateway.show(id)))
+}
+
+/// The gateway that calls.
+fn gateway(cx: &Cx) -> Result<Uuid> {
     match cx.caller.basis {
-        Basis::Gateway { id, .. } => Ok(canary::bucket(&IdKind::Gateway.show(id))),
+        Basis::Gateway { id, .. } => Ok(id),
         _ => Err(Error::internal("a route of gateways was called by another caller")),
     }
 }

@@ -9,6 +9,7 @@ mod device_service;
 mod dialect;
 mod enrollment_service;
 mod enrollment_token_service;
+mod gateway_directory_service;
 mod gateway_pool_service;
 mod gateway_runtime_service;
 mod gateway_service;
@@ -21,10 +22,12 @@ mod response;
 mod role_service;
 mod session;
 mod session_service;
+mod telemetry_service;
 mod tenant_service;
 mod totp_service;
 mod trust_service;
 mod user_service;
+mod wait;
 mod watched;
 
 use transcoder::Service;
@@ -33,11 +36,11 @@ pub use self::dialect::ZeroTrustDialect;
 use self::{
     access_session_service::AccessSessions, admission_service::Admission, api_key_service::ApiKeys,
     device_policy_service::DevicePolicies, device_service::Devices, enrollment_service::Enrollments,
-    enrollment_token_service::EnrollmentTokens, gateway_pool_service::GatewayPools,
-    gateway_runtime_service::GatewayRuntime, gateway_service::Gateways, group_service::Groups,
-    metering_service::Metering, policy_rollout_service::PolicyRollouts, policy_service::Policies,
-    role_service::RoleGrants, session_service::AdminSessions, tenant_service::Tenants, totp_service::SecondFactors,
-    trust_service::TrustAnchors, user_service::Users,
+    enrollment_token_service::EnrollmentTokens, gateway_directory_service::GatewayDirectory,
+    gateway_pool_service::GatewayPools, gateway_runtime_service::GatewayRuntime, gateway_service::Gateways,
+    group_service::Groups, metering_service::Metering, policy_rollout_service::PolicyRollouts,
+    policy_service::Policies, role_service::RoleGrants, session_service::AdminSessions, telemetry_service::Telemetry,
+    tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
 use crate::access::admission::Admissions;
@@ -53,6 +56,7 @@ pub(super) fn services(of: &Deps) -> Vec<Service> {
         handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
         handlers::enrollment_service::mount(Enrollments { deps: deps() }),
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),
+        handlers::gateway_directory_service::mount(GatewayDirectory { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
         handlers::access_session_service::mount(AccessSessions { deps: deps() }),
@@ -65,5 +69,6 @@ pub(super) fn services(of: &Deps) -> Vec<Service> {
         handlers::totp_service::mount(SecondFactors { deps: deps() }),
         handlers::role_service::mount(RoleGrants { deps: deps() }),
         handlers::session_service::mount(AdminSessions { deps: deps() }),
+        handlers::telemetry_service::mount(Telemetry { deps: deps() }),
     ]
 }

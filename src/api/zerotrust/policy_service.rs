@@ -8,15 +8,16 @@ use crate::{
     base::{Cx, Error, IdKind, Reach, Result, TenantId, error::Reason},
     policy::{
         diff::Diff,
-        document::{Document, EmptyLists},
+        document::{Document, EmptyLists, words::Word as _},
+        explanation::{self, Question},
         publish::{self, CanaryInput, Content, NewPolicy, Publication, ScopeInput},
         scope::Scope,
         versions::{self, Version},
     },
     proto::zerotrust::v1::{
-        GetPolicyVersionRequest, GetPolicyVersionResponse, ListPolicyVersionsRequest, ListPolicyVersionsResponse,
-        PolicyCanary, PolicyDiff, PolicyScope, PolicyVersion, PublishPolicyRequest, PublishPolicyResponse,
-        PublishedPolicy,
+        ExplainPolicyRequest, ExplainPolicyResponse, GetPolicyVersionRequest, GetPolicyVersionResponse,
+        ListPolicyVersionsRequest, ListPolicyVersionsResponse, PolicyCanary, PolicyDiff, PolicyScope, PolicyVersion,
+        PublishPolicyRequest, PublishPolicyResponse, PublishedPolicy,
     },
     store::{columns::KeyUse, tables::PolicyRow},
 };
@@ -39,6 +40,23 @@ impl PolicyService for Policies {
             false => None,
         };
         Ok(PublishPolicyResponse { answer: Some(PublishedPolicy { key_id, ..to_published(done) }), created })
+    }
+
+    async fn explain_policy(&self, cx: &Cx, message: ExplainPolicyRequest) -> Result<ExplainPolicyResponse> {
+        let question = Question {
+            device: message.device_id().to_owned(),
+            destination: message.destination().to_owned(),
+            protocol: message.protocol,
+            port: message.port,
+        };
+        let found = explanation::explain(cx, &self.deps.store, cx.tenant()?, &question).await?;
+        Ok(ExplainPolicyResponse {
+            decision: found.access.as_str().to_owned(),
+            rule_id: found.rule,
+            scope: found.policy.map(|(scope, _)| shown_scope(found.tenant, scope)),
+            version: found.policy.map(|(_, version)| version),
+            reason: found.grounds.as_str().to_owned(),
+        })
     }
 
     async fn list_policy_versions(
@@ -128,7 +146,10 @@ fn to_proto(version: Version, policy: Option<Struct>) -> PolicyVersion {
 }
 
 fn to_scope(tenant: TenantId, row: &PolicyRow) -> PolicyScope {
-    let scope = Scope::of(row);
+    shown_scope(tenant, Scope::of(row))
+}
+
+fn shown_scope(tenant: TenantId, scope: Scope) -> PolicyScope {
     PolicyScope { r#type: scope.kind().as_str().to_owned(), id: Some(scope.shown_id(tenant)) }
 }
 

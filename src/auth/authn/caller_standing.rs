@@ -85,7 +85,8 @@ impl CallerStanding {
         }
     }
 
-    async fn check(&self, cx: &Cx) -> Result<()> {
+    /// Fails with the error that a new call would get if the caller has lost its rights since authentication.
+    pub async fn check(&self, cx: &Cx) -> Result<()> {
         self.store.check_still_valid(&cx.caller).await?;
         for party in cx.caller.parties() {
             let Some(tenant) = &party.tenant else { continue };

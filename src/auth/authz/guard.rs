@@ -20,6 +20,7 @@ use crate::base::{
     error::Reason,
     scope::{access_to, foreign_tenant},
     seat::Seated,
+    time_limit::TimeLimit,
 };
 
 /// A custom check that may admit a caller on one tenant although its role does not.
@@ -107,6 +108,7 @@ impl Guard {
             secure: client.is_some_and(ClientInfo::needs_tls),
             user_agent: client.and_then(|client| client.user_agent.clone()),
             keyed: None,
+            limit: extensions.get::<TimeLimit>().cloned(),
             seat: extensions.get::<Seated>().cloned(),
             clock: self.clock.clone(),
             drain: extensions.get::<Drain>().cloned().unwrap_or_default(),

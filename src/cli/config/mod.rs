@@ -33,6 +33,8 @@ pub struct Config {
     pub trust_refresh: Duration,
     /// The interval in which gateways report.
     pub gateway_heartbeat: Duration,
+    /// How many devices must have reported on a canary before it can be withdrawn.
+    pub canary_min_reports: u32,
     /// The directory of the embedded database and the development keys.
     pub data_dir: PathBuf,
     /// The database; `None` means the embedded one in `data_dir`.

@@ -79,7 +79,8 @@ async fn change_in(tx: &Tx, (device, action, reason, token): &Input) -> Result<(
     }
     record(tx, scope, &before, &row, details);
     let credential = rows.credentials().latest(row.id).await?;
-    Ok((Device { tenant: scope.tenant(), row, credential }, sessions))
+    let report = rows.policy_reports().get(row.id).await?;
+    Ok((Device { tenant: scope.tenant(), row, credential, report }, sessions))
 }
 
 /// Ends the sessions of a device that has no access after an action. Returns their number.

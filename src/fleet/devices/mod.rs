@@ -13,7 +13,7 @@ use crate::{
     base::{Cx, IdKind, Page, PageRequest, Reach, Result, TenantId, TenantRef},
     store::{
         Store,
-        tables::{CredentialRow, DeviceRow},
+        tables::{CredentialRow, DeviceRow, PolicyReportRow},
     },
     tenants,
 };
@@ -22,12 +22,14 @@ pub use change::{Changed, change};
 pub use filter::Filter;
 pub use rules::Action;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Device {
     pub tenant: TenantId,
     pub row: DeviceRow,
     /// Its newest credential.
     pub credential: Option<CredentialRow>,
+    /// What it reported last.
+    pub report: Option<PolicyReportRow>,
 }
 
 /// A reference to a device in a request.
@@ -60,10 +62,18 @@ pub async fn page(
     let Some(wanted) = filter::resolve(cx, store, scope, &checked, reach).await? else {
         return Ok(Page::cut(request, Vec::new(), 0, |device: &Device| device.row.id));
     };
-    let devices = store.tenant(scope).devices();
+    let tables = store.tenant(scope);
+    let devices = tables.devices();
     let (rows, total) = devices.page(&wanted, request).await?;
     let page = Page::cut(request, rows, total, |row| row.id);
     let ids: Vec<Uuid> = page.items.iter().map(|row| row.id).collect();
     let mut credentials: HashMap<_, _> = devices.credentials(&ids).await?;
-    Ok(page.map(|row| Device { tenant: scope.tenant(), credential: credentials.remove(&row.id), row }))
+    let reports = tables.policy_reports().of(&ids).await?;
+    let mut reports: HashMap<_, _> = reports.into_iter().map(|report| (report.device_id, report)).collect();
+    Ok(page.map(|row| Device {
+        tenant: scope.tenant(),
+        credential: credentials.remove(&row.id),
+        report: reports.remove(&row.id),
+        row,
+    }))
 }

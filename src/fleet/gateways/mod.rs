@@ -1,5 +1,6 @@
 //! Gateways of a tenant (zero-trust contract, section 8).
 
+mod deployment;
 mod health;
 mod rules;
 
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub use super::state::State;
+pub use deployment::DeploymentConfig;
 pub use health::{Cause, Health};
 pub use rules::Action;
 

@@ -3,23 +3,20 @@
 
 mod payload;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::payload::{Issue, payload, seconds};
-use super::{
-    resolve::{Published, Resolved, Subject, resolve},
-    versions,
-};
+use super::{current, resolve::Resolved};
 use crate::{
     base::{Cx, Error, IdKind, Kind, Result, TenantRef, TenantScope, digest::sha256_hex, error::Reason},
     store::{
-        Db, Store, Tx,
-        columns::{DeviceStatus, KeyUse, PolicyChannel},
-        tables::{DeviceRow, PolicyBundleRow, TenantRows},
+        Store, Tx,
+        columns::{KeyUse, PolicyChannel},
+        tables::PolicyBundleRow,
     },
     tenants,
     trust::{ArtifactKey, Trust, sign},
@@ -47,22 +44,14 @@ struct New {
     key: Arc<ArtifactKey>,
 }
 
-/// The policy of a device as it is now.
-struct Current {
-    subject: Subject,
-    policies: Vec<Published>,
-    /// The lowest version that the device may get: it has seen no higher one, and gets no other content under this one.
-    least: i64,
-}
-
 /// The policy of a device. Fails with NOT_FOUND if there is no such device or no policy for it, with PERMISSION_DENIED if the device is
 /// not active.
 pub async fn of_device(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, device: &str) -> Result<Bundle> {
     let scope = tenants::reach(cx, store, tenant).await?;
-    let device = IdKind::Device.read(device).ok_or_else(not_found)?;
+    let device = IdKind::Device.read(device).ok_or_else(current::not_found)?;
     let rows = store.tenant(scope);
-    let current = current(&rows, device).await?;
-    let resolved = resolve(&current.policies, &current.subject).ok_or_else(nothing_published)?;
+    let current = current::of_device(&rows, device).await?;
+    let resolved = current.resolve().ok_or_else(nothing_published)?;
     let known = rows.policy_bundles().of(&key_of(&resolved)).await?;
     if let Some(bundle) = known.filter(|bundle| bundle.version >= current.least) {
         return Ok(bundle.into());
@@ -73,32 +62,12 @@ pub async fn of_device(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef
     store.write(&system, New { scope, device, key }, issue).await.map(Bundle::from)
 }
 
-async fn current(rows: &TenantRows<'_, impl Db>, device: Uuid) -> Result<Current> {
-    let device = rows.devices().get(device).await?.ok_or_else(not_found)?;
-    if device.status != DeviceStatus::Active {
-        return Err(Error::denied(Reason::DeviceSuspended, "the device is not active"));
-    }
-    let subject = subject(rows, &device).await?;
-    let policies = versions::of_device(rows, &subject).await?;
-    let newest = versions::newest_for(rows, &subject).await?;
-    Ok(Current { subject, policies, least: device.policy_floor.max(newest) })
-}
-
-/// A device, as far as its policy depends on it: its groups are those of its user and of its token, without deleted ones.
-async fn subject(rows: &TenantRows<'_, impl Db>, device: &DeviceRow) -> Result<Subject> {
-    let mut groups: BTreeSet<Uuid> = rows.groups().existing(&device.group_ids).await?.into_iter().collect();
-    if let Some(account) = device.account_id {
-        groups.extend(rows.group_members().groups_of(&[account]).await?.remove(&account).unwrap_or_default());
-    }
-    Ok(Subject { device: device.id, groups: groups.into_iter().collect() })
-}
-
 async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
     // Locked: of several first calls, one issues the bundle. Nothing is published, and no group changes, meanwhile.
     let (_, scope) = tenants::resolve_locked(tx, &TenantRef::Id(new.scope.tenant())).await?;
     let rows = tx.tenant(scope);
-    let current = current(&rows, new.device).await?;
-    let resolved = resolve(&current.policies, &current.subject).ok_or_else(nothing_published)?;
+    let current = current::of_device(&rows, new.device).await?;
+    let resolved = current.resolve().ok_or_else(nothing_published)?;
     let (resolution, version) = (key_of(&resolved), current.least);
     if let Some(bundle) = rows.policy_bundles().of(&resolution).await?
         && bundle.version >= version
@@ -135,10 +104,6 @@ async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
 /// The key of a resolution: devices with the same one get the same bytes.
 pub fn key_of(resolved: &Resolved<'_>) -> String {
     sha256_hex(resolved.sources.iter().map(|source| source.id.as_bytes().as_slice()))
-}
-
-fn not_found() -> Error {
-    Error::not_found(Reason::DeviceNotFound, "device not found")
 }
 
 /// Without a policy, a device must deny.

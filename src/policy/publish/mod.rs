@@ -56,7 +56,7 @@ async fn publish_in(tx: &Tx, (tenant, new): &(TenantRef, Checked)) -> Result<Pub
     let plan = plan::plan(&rows, scope, new, by).await?;
     let Plan { row, document, replaced, diff, .. } = &plan;
     for (old, state) in replaced {
-        rows.policies().set_state(old.id, *state).await?;
+        rows.policies().end(old.id, *state, row.version).await?;
     }
     rows.policies().insert(row.clone()).await?;
     rows.policy_documents().insert(row.id, document.clone()).await?;
@@ -70,7 +70,8 @@ fn publication(scope: TenantScope, plan: Plan, is_published: bool) -> Publicatio
     Publication { version: Version { tenant: scope.tenant(), row }, diff, warnings, affected, is_published }
 }
 
-fn change(scope: TenantScope, row: &PolicyRow, kind: ChangeKind) -> Change {
+/// The outbox event of a version.
+pub(super) fn change(scope: TenantScope, row: &PolicyRow, kind: ChangeKind) -> Change {
     Change::new(Resource::Policy, kind, IdKind::Policy.show(row.id)).within(scope.tenant()).at(row.version)
 }
 

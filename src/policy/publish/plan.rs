@@ -72,7 +72,7 @@ pub(super) async fn plan(
     }
     if let Some(canary) = &new.canary {
         let before = active.iter().find_map(|row| row.canary.as_ref());
-        references::require_groups(rows, canary, before.map(|canary| &canary.0)).await?;
+        references::require_cohort(rows, canary, before.map(|canary| &canary.0)).await?;
     }
     let stable = active.iter().position(|row| row.channel == PolicyChannel::Stable);
     let before = stable.map(|at| current[at].clone()).unwrap_or_default();
@@ -170,5 +170,8 @@ fn row(
         from_version: source.from,
         published_at: by.now.into(),
         expires_at: (by.now + new.life).into(),
+        reported: 0,
+        refused: 0,
+        ended_version: None,
     }
 }

@@ -11,33 +11,47 @@ use crate::{
     store::{Db, columns::PolicyCanary, tables::TenantRows},
 };
 
-/// Fails with INVALID_ARGUMENT if the tenant does not have the group of a scope.
+/// Fails with INVALID_ARGUMENT if the tenant does not have the group or the device of a scope.
 pub(super) async fn require_scope(rows: &TenantRows<'_, impl Db>, scope: Scope) -> Result<()> {
     match scope {
         Scope::Group(group) if rows.groups().existing(&[group]).await?.is_empty() => {
             Err(Error::invalid(Reason::GroupNotFound, "scope.id", "group not found"))
         }
+        Scope::Device(device) if rows.devices().existing(&[device]).await?.is_empty() => {
+            Err(Error::invalid(Reason::DeviceNotFound, "scope.id", "device not found"))
+        }
         Scope::Group(_) | Scope::Tenant | Scope::Device(_) => Ok(()),
     }
 }
 
-/// Fails with INVALID_ARGUMENT if the tenant does not have a group of a canary. One that was deleted while the current canary has it
-/// may stay.
-pub(super) async fn require_groups(
+/// Fails with INVALID_ARGUMENT if the tenant does not have a group or a device of a canary. What was deleted while the current canary
+/// has it may stay.
+pub(super) async fn require_cohort(
     rows: &TenantRows<'_, impl Db>,
     canary: &PolicyCanary,
     current: Option<&PolicyCanary>,
 ) -> Result<()> {
-    let is_new = |group: &&Uuid| current.is_none_or(|current| !current.group_ids.contains(group));
-    let new: Vec<_> = canary.group_ids.iter().filter(is_new).copied().collect();
-    if new.is_empty() {
+    let groups = added(&canary.group_ids, current.map(|current| current.group_ids.as_slice()));
+    if !groups.is_empty() {
+        let existing = rows.groups().existing(&groups).await?;
+        if !groups.iter().all(|id| existing.contains(id)) {
+            return Err(Error::invalid(Reason::GroupNotFound, "canary.group_ids", "group not found"));
+        }
+    }
+    let devices = added(&canary.device_ids, current.map(|current| current.device_ids.as_slice()));
+    if devices.is_empty() {
         return Ok(());
     }
-    let existing = rows.groups().existing(&new).await?;
-    if new.iter().all(|id| existing.contains(id)) {
+    let existing = rows.devices().existing(&devices).await?;
+    if devices.iter().all(|id| existing.contains(id)) {
         return Ok(());
     }
-    Err(Error::invalid(Reason::GroupNotFound, "canary.group_ids", "group not found"))
+    Err(Error::invalid(Reason::DeviceNotFound, "canary.device_ids", "device not found"))
+}
+
+/// The ids that the current ones do not have.
+fn added(ids: &[Uuid], current: Option<&[Uuid]>) -> Vec<Uuid> {
+    ids.iter().filter(|id| current.is_none_or(|current| !current.contains(id))).copied().collect()
 }
 
 /// Fails with INVALID_ARGUMENT if the tenant does not have a gateway pool of a policy. One that was deleted while a current policy of

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -10,7 +11,7 @@ use http::{Request, Response};
 use transcoder::{Deadline, rest::requested_timeout};
 
 use super::answer::Failure;
-use crate::base::{Error, Kind, error::Reason};
+use crate::base::{Error, Kind, error::Reason, time_limit::TimeLimit};
 
 /// A deadline so far away that it is ignored.
 const FAR: Duration = Duration::from_secs(30 * 86_400);
@@ -30,7 +31,10 @@ where
     F: Future<Output = Result<Response<Body>, Failure>>,
 {
     let (now, requested) = (Instant::now(), requested_timeout(request.headers()));
-    let deadline = now + requested.map_or(most, |requested| requested.min(most));
+    let (limit, asked) = (TimeLimit::new(now + most), requested.and_then(|requested| now.checked_add(requested)));
+    // The time that a call may take now. A call that waits for a change extends the limit, but not what its caller asked for.
+    let end = |limit: &TimeLimit| asked.map_or(limit.at(), |asked| asked.min(limit.at()));
+    let deadline = end(&limit);
     let mut request = std::mem::take(request);
     // No stream is open for so long that a later one would matter.
     if let Some(until) = requested.filter(|requested| *requested < FAR).and_then(|requested| now.checked_add(requested))
@@ -38,8 +42,16 @@ where
         request.extensions_mut().insert(Until(until));
     }
     request.extensions_mut().insert(Deadline(deadline));
-    tokio::time::timeout_at(deadline.into(), call(request)).await.unwrap_or_else(|_| {
-        let error = Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, "the call took too long");
-        Err(Failure::Call(error))
-    })
+    request.extensions_mut().insert(limit.clone());
+    let (mut call, mut deadline) = (pin!(call(request)), deadline);
+    loop {
+        match tokio::time::timeout_at(deadline.into(), &mut call).await {
+            Ok(response) => return response,
+            Err(_) if end(&limit) > deadline => deadline = end(&limit),
+            Err(_) => {
+                let error = Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, "the call took too long");
+                return Err(Failure::Call(error));
+            }
+        }
+    }
 }

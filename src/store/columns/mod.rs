@@ -32,7 +32,7 @@ pub use grant_role::GrantRole;
 pub use json::Json;
 pub use keys::{KeyState, KeyUse};
 pub(super) use owner::Owner;
-pub use policy::{PolicyCanary, PolicyChannel, PolicyScopeKind, PolicyState};
+pub use policy::{CanaryVerdict, PolicyCanary, PolicyChannel, PolicyScopeKind, PolicyState};
 pub use pool_selection::PoolSelection;
 pub use source::Source;
 pub use tenant_status::{Authority, Suspension, TenantStatus};

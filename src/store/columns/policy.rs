@@ -67,7 +67,17 @@ word_column! {
         Superseded = "superseded",
         /// A canary whose content was published to stable.
         Promoted = "promoted",
+        /// A canary that too many of its devices refused.
+        Withdrawn = "withdrawn",
     }
+}
+
+/// What a device reported about a canary that its policy comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanaryVerdict {
+    pub policy: Uuid,
+    pub refused: bool,
 }
 
 /// The devices that get a canary: those in the percentage and those that are listed.

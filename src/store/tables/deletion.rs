@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use super::{
     access_sessions, account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, devices, email_domains,
     enrollment_tokens, gateway_materials, gateway_pools, gateway_reports, gateways, grants, group_members, groups,
-    metering_reports, policies, policy_bundles, policy_documents,
+    metering_reports, policies, policy_bundles, policy_documents, policy_reports,
     rows::{Rows, TenantRows, TenantTable},
     tenants,
 };
@@ -70,6 +70,7 @@ purged! {
     AccessSessions = access_sessions,
     MeteringReports = metering_reports,
     GatewayReports = gateway_reports,
+    PolicyReports = policy_reports,
     Devices = devices,
     GatewayMaterials = gateway_materials,
     Gateways = gateways,

@@ -114,6 +114,12 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
     }
 
+    /// Those of the devices that exist.
+    pub async fn existing(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+        let found = self.select().filter(Column::Id.is_in(ids.iter().copied())).select_only().column(Column::Id);
+        Ok(found.into_tuple().fetch_all(self.conn).await?)
+    }
+
     /// How many devices of the tenant, or of one of its users, are not revoked.
     pub async fn seats(&self, account: Option<Uuid>) -> Result<u64> {
         let query = self.select().filter(Column::Status.ne(DeviceStatus::Revoked));
@@ -225,6 +231,13 @@ impl<C: Db> Rows<'_, C, Entity> {
             .col_expr(Column::PolicyFloor, Expr::value(version))
             .filter(Column::PolicyFloor.lt(version))
             .filter(Condition::all().add_option(users.map(|users| Column::AccountId.is_in(users.iter().copied()))));
+        update.run(self.conn).await?;
+        Ok(())
+    }
+
+    /// Notes the version of the client of a device.
+    pub async fn set_client_version(&self, id: Uuid, version: &str) -> Result<()> {
+        let update = self.update_many().col_expr(Column::ClientVersion, Expr::value(version)).filter(Column::Id.eq(id));
         update.run(self.conn).await?;
         Ok(())
     }

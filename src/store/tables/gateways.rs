@@ -96,6 +96,12 @@ impl<C: Db> Rows<'_, C, Entity> {
         page(self.select().filter(wanted), Column::Id, request, self.conn).await
     }
 
+    /// The gateways that may call, oldest first.
+    pub async fn active(&self) -> Result<Vec<Model>> {
+        let active = self.select().filter(Column::Status.eq(GatewayStatus::Active));
+        Ok(active.order_by_asc(Column::Id).fetch_all(self.conn).await?)
+    }
+
     /// The gateways of a pool that are not revoked.
     pub async fn of_pool(&self, pool: Uuid) -> Result<Vec<Model>> {
         self.present(Some(pool)).await

@@ -6,7 +6,7 @@ use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
     base::{PageRequest, Result},
     store::{
-        Count, Db, Exec, Fetch,
+        Count, Db, Exec, Fetch, FetchUpdated,
         columns::{Json, Owner, PolicyCanary, PolicyChannel, PolicyScopeKind, PolicyState, Stamp},
     },
 };
@@ -40,6 +40,12 @@ pub struct Model {
     pub from_version: Option<i64>,
     pub published_at: Stamp,
     pub expires_at: Stamp,
+    /// How many devices reported that they applied or refused it, for a canary.
+    pub reported: i64,
+    /// How many of them refused it.
+    pub refused: i64,
+    /// The least version under which its devices got other content, if it has ended.
+    pub ended_version: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -56,6 +62,11 @@ impl WithId for Entity {
 }
 
 impl Model {
+    /// A device that had it gets other content under this version at least.
+    pub fn least_after(&self) -> i64 {
+        self.ended_version.unwrap_or(self.version)
+    }
+
     /// Whether devices of a group get it because they are in the group.
     fn concerns_group(&self, group: Uuid) -> bool {
         let canary = || self.canary.as_ref().is_some_and(|canary| canary.group_ids.contains(&group));
@@ -73,6 +84,13 @@ impl<C: Db> Rows<'_, C, Entity> {
     /// The number of the latest version, 0 if there is none.
     pub async fn latest(&self) -> Result<i64> {
         let last = self.select().select_only().column(Column::Version).order_by_desc(Column::Version).limit(1);
+        Ok(last.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
+    }
+
+    /// The highest version under which devices got other content than that of a version that ended, 0 if there is none.
+    pub(super) async fn latest_end(&self) -> Result<i64> {
+        let ended = self.select().select_only().column(Column::EndedVersion).filter(Column::EndedVersion.is_not_null());
+        let last = ended.order_by_desc(Column::EndedVersion).limit(1);
         Ok(last.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
     }
 
@@ -105,9 +123,9 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(newest.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
     }
 
-    /// The canaries of the same scopes, in any state, after a version.
+    /// The canaries of the same scopes that began or ended after a version.
     pub async fn canaries_after(&self, version: i64, device: Uuid, groups: &[Uuid]) -> Result<Vec<Model>> {
-        let canaries = self.select().filter(scopes_of(device, groups)).filter(Column::Version.gt(version));
+        let canaries = self.select().filter(scopes_of(device, groups)).filter(after(version));
         Ok(canaries.filter(Column::Channel.eq(PolicyChannel::Canary)).fetch_all(self.conn).await?)
     }
 
@@ -124,9 +142,9 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(newest.into_tuple::<i64>().fetch_one(self.conn).await?.unwrap_or_default())
     }
 
-    /// The canaries of all scopes that are active, or that come after a version, in any state.
+    /// The canaries of all scopes that are active, or that began or ended after a version.
     pub async fn canaries_active_or_after(&self, version: i64) -> Result<Vec<Model>> {
-        let known = Column::State.eq(PolicyState::Active).or(Column::Version.gt(version));
+        let known = after(version).add(Column::State.eq(PolicyState::Active));
         let canaries = self.select().filter(Column::Channel.eq(PolicyChannel::Canary)).filter(known);
         Ok(canaries.fetch_all(self.conn).await?)
     }
@@ -151,12 +169,36 @@ impl<C: Db> Rows<'_, C, Entity> {
         self.add(policy).await
     }
 
-    /// Sets the state of a version.
-    pub async fn set_state(&self, id: Uuid, state: PolicyState) -> Result<()> {
-        let update = self.update_many().col_expr(Column::State, Expr::value(state)).filter(Column::Id.eq(id));
+    /// Ends a version. A device that had it gets other content under this version at least.
+    pub async fn end(&self, id: Uuid, state: PolicyState, version: i64) -> Result<()> {
+        let update = self
+            .update_many()
+            .col_expr(Column::State, Expr::value(state))
+            .col_expr(Column::EndedVersion, Expr::value(version))
+            .filter(Column::Id.eq(id));
         update.run(self.conn).await?;
         Ok(())
     }
+
+    /// Loads and locks a version.
+    pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
+        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
+    }
+
+    /// Adds to the numbers of reports and of refusals, and returns the version.
+    pub async fn count_reports(&self, id: Uuid, reported: i64, refused: i64) -> Result<Option<Model>> {
+        let update = self
+            .update_many()
+            .col_expr(Column::Reported, Expr::col(Column::Reported).add(reported))
+            .col_expr(Column::Refused, Expr::col(Column::Refused).add(refused))
+            .filter(Column::Id.eq(id));
+        Ok(update.fetch_updated(self.conn).await?.pop())
+    }
+}
+
+/// Versions that began or ended after this one.
+fn after(version: i64) -> Condition {
+    Condition::any().add(Column::Version.gt(version)).add(Column::EndedVersion.gt(version))
 }
 
 /// The scopes that a device in these groups is in.

@@ -85,6 +85,8 @@ impl<C: Db> Rows<'_, C, Entity> {
 impl<C: Db> TenantRows<'_, C> {
     /// The highest version of a policy or a bundle of the tenant; the next one has the next number.
     pub async fn latest_policy_version(&self) -> Result<i64> {
-        Ok(self.policies().latest().await?.max(self.policy_bundles().latest().await?))
+        let policies = self.policies();
+        let latest = policies.latest().await?.max(policies.latest_end().await?);
+        Ok(latest.max(self.policy_bundles().latest().await?))
     }
 }

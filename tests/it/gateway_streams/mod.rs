@@ -4,6 +4,7 @@ mod ends;
 mod messages;
 mod restarts;
 mod rollout;
+mod watches;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::harness::forward::Forward;
 const GATEWAYS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 both_databases! {
-    async fn gateways_go_on_with_the_next_server(db: TestDb) {
+    async fn gateways_continue_with_the_next_server(db: TestDb) {
         let (mut server, pool) = serve(&db).await;
         let forward = Forward::to(server.address()).await;
         let fleet = fleet(&server, &pool, &plan(&forward.url()), GATEWAYS.len()).await;

@@ -51,7 +51,7 @@ pub enum Before {
 }
 
 /// A call. `$name` in its texts is a value taken from an earlier response; `$T` is a tag unique to the run, and `$CSR` a
-/// certificate signing request of it.
+/// certificate signing request of it. The time `$NOW` is the present.
 #[derive(Deserialize)]
 pub struct Step {
     /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one.

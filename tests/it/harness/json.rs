@@ -9,7 +9,10 @@ pub fn message(descriptor: &MessageDescriptor, json: &Json) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     match descriptor.full_name() {
         "google.protobuf.Timestamp" => {
-            let at = OffsetDateTime::parse(json.as_str().unwrap(), &Rfc3339).unwrap();
+            let at = match json.as_str().unwrap() {
+                "$NOW" => OffsetDateTime::now_utc(),
+                text => OffsetDateTime::parse(text, &Rfc3339).unwrap(),
+            };
             message.set_field_by_name("seconds", Value::I64(at.unix_timestamp()));
         }
         "google.protobuf.FieldMask" => {
@@ -55,6 +58,7 @@ fn one(field: &FieldDescriptor, json: &Json) -> Value {
         Kind::Int32 => Value::I32(json.as_i64().unwrap().try_into().unwrap()),
         Kind::Int64 => Value::I64(json.as_i64().unwrap()),
         Kind::Double => Value::F64(json.as_f64().unwrap()),
+        Kind::Enum(values) => Value::EnumNumber(values.get_value_by_name(json.as_str().unwrap()).unwrap().number()),
         other => panic!("{}: fields of type {other:?} are not supported by the tests yet", field.full_name()),
     }
 }

@@ -67,6 +67,14 @@ pub struct Action {
     pub audit: String,
 }
 
+/// Whether calls of a method leave audit events: it has an audit rule, which does not exempt it.
+pub fn is_audited(method: &MethodDescriptor) -> bool {
+    let extension = method.parent_pool().get_extension_by_name("tenantry.options.v1.audit").unwrap();
+    let rule = method.options().get_extension(&extension).as_message().unwrap().clone();
+    let is_exempt = !rule.get_field_by_name("unaudited").unwrap().as_str().unwrap().is_empty();
+    method.options().has_extension(&extension) && !is_exempt
+}
+
 /// The actions of a method, sorted by name.
 pub fn actions(method: &MethodDescriptor) -> Vec<Action> {
     let option = |name: &str| {

@@ -16,7 +16,7 @@ use super::{
         Who::{Admin, Auditor, Nobody, Operator, Other, Platform, User},
         check, http, serve,
     },
-    enrolled::{
+    gateway_calls::{
         Enrolled, GRANT, METERING, SESSIONS, act, enroll, enroll_as, line, pool_and_gateway, pool_and_gateway_as, post,
         publish, report, sessions,
     },
@@ -179,7 +179,7 @@ both_databases! {
         assert_eq!(gateway.ask(&server, &device, &format!("&session_id={first}")).await["decision"], "allow");
         // One that ends, and one that does not start, free theirs.
         let mut ended = line(&first, &device, 1, 1);
-        ended["ended_at"] = json!(super::enrolled::ago(0));
+        ended["ended_at"] = json!(super::gateway_calls::ago(0));
         gateway.report(&server, "r1", 1, json!([ended])).await;
         let second = allowed[0]["session_id"].as_str().unwrap();
         let id = IdKind::Session.read(second).unwrap().simple().to_string();

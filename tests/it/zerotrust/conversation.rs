@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use reqwest::Method;
+use serde_json::Value;
 
 use crate::{
     db::TestDb,
     harness::{
-        golden,
+        fleet, golden,
         http::Http,
         mask::Mask,
         server::{Server, Setup},
@@ -45,12 +46,18 @@ pub type Line = (Who, &'static str, &'static str, Option<&'static str>);
 
 /// A server on a database with two tenants and their users.
 pub async fn serve(db: &TestDb) -> Server {
+    serve_with(db, &[]).await
+}
+
+/// The same with these settings.
+pub async fn serve_with(db: &TestDb, settings: &[(&str, &str)]) -> Server {
     let (acme, other) = (tenant(db, "acme").await, tenant(db, "other").await);
     for name in ["ada", "bob"] {
         account(db, acme, name).await;
     }
     account(db, other, "eve").await;
-    Setup::dev().database(&db.url).env("TENANTRY_PUBLIC_URL", "https://tenantry.example").start().await
+    let setup = Setup::dev().database(&db.url).env("TENANTRY_PUBLIC_URL", "https://tenantry.example");
+    settings.iter().fold(setup, |setup, (name, value)| setup.env(name, *value)).start().await
 }
 
 pub async fn http(server: &Server, who: Who) -> Http {
@@ -83,4 +90,11 @@ pub async fn check(name: &str, server: &Server, lines: &[Line]) {
         writeln!(written, "{}", mask.hide(&answer.shown())).unwrap();
     }
     golden::check(&format!("zerotrust/{name}.txt"), &written);
+}
+
+/// Inserts an enrolled device of tenant `acme` with these members of [`fleet::enroll`], and returns its id.
+pub async fn device(db: &TestDb, server: &Server, mut of: Value) -> String {
+    let tenants = http(server, Who::Admin).await.get("/v1/admin/tenants").await.json();
+    of["tenant_id"] = tenants["tenants"][0]["id"].clone();
+    fleet::enroll(&fleet::connect(&db.url).await, "device", &of).await["id"].as_str().unwrap().to_owned()
 }

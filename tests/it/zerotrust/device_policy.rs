@@ -1,91 +1,23 @@
 //! The signed policy of a device, with real credentials and every signature verified, on both databases.
 
-use bundle_verify::{AnchorSet, KeyUse, Kind, Shelf};
-use reqwest::Method;
+use bundle_verify::{KeyUse, Kind};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::conversation::{
-    Who::{Admin, Platform},
-    http, serve,
+use super::{
+    conversation::{
+        Who::{Admin, Platform},
+        http, serve,
+    },
+    enrolled::{BUNDLE, ENROLL, Enrolled, admin, enroll, post},
 };
 use crate::{
-    harness::{
-        enroll::DpopKey,
-        eventually,
-        http::{Answer, Http},
-        server::Server,
-    },
+    harness::{enroll::DpopKey, eventually, server::Server},
     rows::sql,
 };
 
-const BUNDLE: &str = "/v1/policy/bundle";
 const DIGEST: &str = "/v1/policy/digest";
-const ENROLL: &str = "/v1/enroll";
 const ANCHORS: &str = "/v1/trust/anchors";
-
-/// An enrolled device or gateway, which verifies what it gets as such a program must.
-struct Enrolled {
-    id: String,
-    key: DpopKey,
-    token: String,
-    anchors: AnchorSet,
-    shelf: Shelf,
-}
-
-async fn post(http: &Http, path: &str, body: Value) -> Answer {
-    http.call(Method::POST, path, Some(&body.to_string())).await
-}
-
-async fn admin(server: &Server, path: &str, body: Value) -> Value {
-    let answer = post(&http(server, Admin).await, path, body).await;
-    assert!(answer.status < 300, "{answer:?}");
-    answer.json()
-}
-
-async fn enroll(server: &Server, token: Value, kind: &str) -> Enrolled {
-    let token = admin(server, "/v1/admin/tokens/generate", token).await["token"].as_str().unwrap().to_owned();
-    let key = DpopKey::generate();
-    let mut request = json!({"token": token, "public_key": key.jwk(), "proof": key.proof_of_token(&token, None)});
-    request[kind] = json!({"name": "one"});
-    if kind == "device" {
-        request[kind]["platform"] = json!("linux");
-    }
-    let made = post(&server.http(), ENROLL, request).await;
-    assert_eq!(made.status, 201, "{made:?}");
-    let body = made.json();
-    Enrolled {
-        id: body[format!("{kind}_id")].as_str().unwrap().to_owned(),
-        key,
-        token: body["device_token"].as_str().unwrap().to_owned(),
-        anchors: AnchorSet::first(body["trust_anchors"].to_string().as_bytes()).unwrap(),
-        shelf: Shelf::default(),
-    }
-}
-
-impl Enrolled {
-    /// A client whose next call, with this method and path, has a proof.
-    fn http(&self, server: &Server, method: &str, path: &str) -> Http {
-        let url = format!("http://{}{}", server.address(), path.split('?').next().unwrap());
-        let proof = self.key.dpop(method, &url, &self.token);
-        server.http().header("authorization", &format!("DPoP {}", self.token)).header("dpop", &proof)
-    }
-
-    async fn get(&self, server: &Server, path: &str) -> Answer {
-        self.http(server, "GET", path).get(path).await
-    }
-
-    /// Gets the policy, and accepts it as its own: returns its version and the payload.
-    async fn accept(&mut self, server: &Server) -> (i64, Value) {
-        let answer = self.get(server, BUNDLE).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let now = OffsetDateTime::now_utc().unix_timestamp();
-        let accepted = self.shelf.accept(&self.anchors, Kind::Policy, answer.body.as_bytes(), now).unwrap();
-        assert_eq!(answer.header("etag"), Some(format!("\"{}\"", accepted.digest).as_str()));
-        let payload: Value = serde_json::from_slice(&accepted.payload).unwrap();
-        (payload["version"].as_i64().unwrap(), payload)
-    }
-}
 
 async fn publish(server: &Server, scope: Value, policy: Value) -> i64 {
     let body = json!({"channel": "stable", "scope": scope, "policy": policy});

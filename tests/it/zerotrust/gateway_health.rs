@@ -9,7 +9,7 @@ use super::{
         Who::{self, Admin, Auditor, Nobody, Other, Platform, User},
         http,
     },
-    enrolled::{Enrolled, METERING, act, ago, enroll, pool_and_gateway, publish, report},
+    gateway_calls::{Enrolled, METERING, act, ago, enroll, pool_and_gateway, publish, report},
 };
 use crate::{
     db::TestDb,

@@ -14,7 +14,9 @@ use super::{
         Who::{Admin, Auditor, Nobody, Other, Platform, User},
         check, serve,
     },
-    enrolled::{Enrolled, METERING, SESSIONS, act, ago, enroll, line, pool_and_gateway, publish, report, sessions},
+    gateway_calls::{
+        Enrolled, METERING, SESSIONS, act, ago, enroll, line, pool_and_gateway, publish, report, sessions,
+    },
 };
 use crate::harness::server::Server;
 

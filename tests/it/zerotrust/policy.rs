@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::conversation::{
     Line,
     Who::{self, Admin, Auditor, Network, Nobody, Operator, Other, Platform, User},
-    check, http, serve,
+    check, device, http, serve,
 };
 
 const PUBLISH: &str = "/v1/admin/policy/publish";
@@ -18,6 +18,7 @@ const POOLS: &str = "/v1/admin/settings/gateway-pools";
 const ABOUT_POLICIES: &[Line] = &[
     // The first version of the tenant.
     (Admin, "GET", VERSIONS, None),
+    (Admin, "GET", "/v1/admin/devices", None),
     (Admin, "POST", GROUPS, Some(r#"{"action":"create","name":"Ops"}"#)),
     (Admin, "POST", POOLS, Some(r#"{"action":"create","name":"eu"}"#)),
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","policy":{"tunnel_mode":"split","default_access":"deny","min_auth_mode":"B","routes":[{"id":"intranet","cidr":"10.0.0.0/8","protocol":"tcp","ports":"443","action":"allow"},{"id":"lab","cidr":"10.9.0.0/16","protocol":"udp","ports":"8000-9000","action":"deny"},{"id":"dns","cidr":"10.0.0.53","action":"allow"}],"dns":{"servers":["10.0.0.53"],"match_domains":["corp.example"]},"kill_switch":true,"gateway_pools":["<pool_1>"],"posture":{"required":["disk_encrypted"],"max_age_seconds":3600,"on_fail":"block"},"session":{"max_seconds":43200,"idle_seconds":1800,"reauth_seconds":86400},"conditions":{"countries_allow":["DE"],"time_windows":[{"days":["mon","fri"],"start":"08:00","end":"18:00"}]},"refresh_seconds":300,"min_client_version":"1.4.0"},"notes":"the first one","expires_in_seconds":86400,"expected_base_version":0}"#)),
@@ -29,11 +30,11 @@ const ABOUT_POLICIES: &[Line] = &[
     // Sections that are absent, empty or null.
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","scope":{"type":"group","id":"<grp_1>"},"priority":7,"policy":{"routes":[],"gateway_pools":null,"kill_switch":false},"expected_base_version":1}"#)),
     (Admin, "GET", "/v1/admin/policy/versions/2", None),
-    (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","scope":{"type":"device","id":"dev_01J7ST8Z0GFCQ9TCATDDY8V7GF"},"policy":{}}"#)),
+    (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","scope":{"type":"device","id":"<dev_1>"},"policy":{}}"#)),
     (Admin, "GET", "/v1/admin/policy/versions/3", None),
     // A canary, its replacement, its promotion, and a rollback: each has a new number.
     (Network, "POST", PUBLISH, Some(r#"{"channel":"canary","policy":{"refresh_seconds":60},"canary":{"percent":10}}"#)),
-    (Network, "POST", PUBLISH, Some(r#"{"channel":"canary","from_version":4,"canary":{"percent":30,"group_ids":["<grp_1>"],"device_ids":["dev_01J7ST8Z0GFCQ9TCATDDY8V7GF"]}}"#)),
+    (Network, "POST", PUBLISH, Some(r#"{"channel":"canary","from_version":4,"canary":{"percent":30,"group_ids":["<grp_1>"],"device_ids":["<dev_1>"]}}"#)),
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","from_version":5,"notes":"promoted"}"#)),
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","from_version":1,"notes":"rolled back","scope":{"type":"tenant"}}"#)),
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","from_version":2}"#)),
@@ -51,6 +52,9 @@ const ABOUT_POLICIES: &[Line] = &[
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","policy":{},"scope":{"type":"global"}}"#)),
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","policy":{},"scope":{"type":"tenant","id":"other"}}"#)),
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","policy":{},"scope":{"type":"device","id":"laptop"}}"#)),
+    (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","policy":{},"scope":{"type":"device","id":"dev_01J7ST8Z0GFCQ9TCATDDY8V7GF"}}"#)),
+    (Admin, "POST", PUBLISH, Some(r#"{"channel":"canary","policy":{},"canary":{"device_ids":["<dev_1>","dev_01J7ST8Z0GFCQ9TCATDDY8V7GF"]}}"#)),
+    (Other, "POST", PUBLISH, Some(r#"{"channel":"stable","policy":{},"scope":{"type":"device","id":"<dev_1>"}}"#)),
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","policy":{},"priority":1}"#)),
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"stable","policy":{},"canary":{"percent":1}}"#)),
     (Admin, "POST", PUBLISH, Some(r#"{"channel":"canary","policy":{}}"#)),
@@ -108,6 +112,7 @@ fn with_routes(count: usize) -> Value {
 both_databases! {
     async fn policies_answer_as_documented(db: TestDb) {
         let server = serve(&db).await;
+        device(&db, &server, json!({"name": "laptop"})).await;
         check("policy", &server, ABOUT_POLICIES).await;
     }
 

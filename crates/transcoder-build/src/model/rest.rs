@@ -172,6 +172,7 @@ impl Check<'_> {
         self.word_field(&self.method.output(), &etag.response, false)?;
         let input = self.method.input();
         self.word_field(&input, &etag.request, false)?;
+        self.texts_field(&input, &etag.known)?;
         let field = super::steps(&input, &etag.request).and_then(|mut steps| steps.pop());
         if field.is_some_and(|field| is_integer(&field.kind()) && !field.supports_presence()) {
             let why = "takes the tag of If-Match, but 0 is not a tag; make it optional";
@@ -235,6 +236,19 @@ impl Check<'_> {
                     .fail(format!("paged_list names {name}, which is not in the response of {}", binding.http.path)))
             }
             None => Ok(()),
+        }
+    }
+
+    /// Checks a field that is a list of strings. An empty path is none.
+    fn texts_field(&self, message: &MessageDescriptor, path: &str) -> Result<(), Error> {
+        if path.is_empty() {
+            return Ok(());
+        }
+        let field = self.field(message, path)?;
+        if field.is_list() && field.kind() == Kind::String {
+            Ok(())
+        } else {
+            Err(self.fail(format!("{path} must be a list of strings")))
         }
     }
 

@@ -59,6 +59,8 @@ pub struct Audit {
     pub action: String,
     /// Path of the request field that names the target.
     pub target: String,
+    /// Why there is no audit event, for a method that is not a read by its HTTP method.
+    pub unaudited: String,
 }
 
 /// `(rest)`.
@@ -103,6 +105,8 @@ pub struct Etag {
     pub request: String,
     /// The fields contain tags with their quotes.
     pub quoted: bool,
+    /// Takes the tags of If-None-Match.
+    pub known: String,
 }
 
 /// The fields of events of a stream, by their paths; empty if none.
@@ -192,7 +196,11 @@ impl<'p> Options<'p> {
     /// `(audit)` of a method.
     pub fn audit(&self, method: &MethodDescriptor) -> Option<Audit> {
         let rule = self.extension(&method.options(), "audit")?;
-        Some(Audit { action: text(&rule, "action"), target: text(&rule, "target") })
+        Some(Audit {
+            action: text(&rule, "action"),
+            target: text(&rule, "target"),
+            unaudited: text(&rule, "unaudited"),
+        })
     }
 
     /// `(actions)` of a method.
@@ -308,7 +316,12 @@ impl<'p> Options<'p> {
 
 impl Etag {
     fn of(rule: &DynamicMessage) -> Self {
-        Self { response: text(rule, "response"), request: text(rule, "request"), quoted: flag(rule, "quoted") }
+        Self {
+            response: text(rule, "response"),
+            request: text(rule, "request"),
+            quoted: flag(rule, "quoted"),
+            known: text(rule, "known"),
+        }
     }
 }
 

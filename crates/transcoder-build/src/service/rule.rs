@@ -57,10 +57,11 @@ pub fn rule(out: &mut String, method: &Method, index: usize, binding: &Binding) 
         raw = method.downloads(binding),
         etag = match &method.rest.etag {
             Some(etag) => format!(
-                "Some(::transcoder::rest::EtagRule {{ digest: {}, request: {}, quoted: {} }})",
+                "Some(::transcoder::rest::EtagRule {{ digest: {}, request: {}, quoted: {}, known: {} }})",
                 etag.response.is_empty(),
                 optional_path(&etag.request),
                 etag.quoted,
+                optional_path(&etag.known),
             ),
             None => "None".to_owned(),
         },

@@ -153,6 +153,8 @@ fn audit() {
     refused(&format!("{PUBLIC} {post}"), "a method that changes something must have an audit rule");
     let rule = |rule: &str| format!("{PUBLIC} {post} option (shop.options.v1.audit) = {{{rule}}};");
     refused(&rule(""), "the audit rule must name an action");
+    let both = rule(r#"action: "order.call" unaudited: "it only reads""#);
+    refused(&both, "unaudited excludes an audit action and a target");
     refused(&rule(r#"action: "order.call" target: "nope""#), "shop.v1.Order has no field nope");
     refused(&rule(r#"action: "order.call" target: "express""#), "express must be a single string");
     for field in ["tags", "letter", "gift.tenant"] {
@@ -215,6 +217,7 @@ fn entity_tags_and_events() {
     refused(&etag(patch, "etag: {}"), "etag must name the request field that takes the If-Match of PATCH");
     refused(&etag(patch, r#"etag: {response: "tags"}"#), "tags must be a single string or integer");
     refused(&etag(patch, r#"etag: {request: "owner"}"#), "owner must be a single string or integer");
+    refused(&etag(patch, r#"etag: {request: "name" known: "name"}"#), "name must be a list of strings");
     refused(&rest("success_status: 205"), "205 is not a success status");
     let why = "version takes the tag of If-Match, but 0 is not a tag; make it optional";
     refused(&etag(patch, r#"etag: {request: "version"}"#), why);

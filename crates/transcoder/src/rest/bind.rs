@@ -2,7 +2,7 @@
 
 use http::{
     HeaderName,
-    header::{CONTENT_TYPE, IF_MATCH},
+    header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH},
     request::Parts,
 };
 use prost_types::FieldMask;
@@ -62,6 +62,11 @@ pub(super) fn message<M: Message>(
         has_tag |= bound.iter().any(|path| path == field);
         let given = if has_tag { vec![field.to_owned()] } else { Vec::new() };
         header(&mut message, (IF_MATCH, field), tag, options, &Rules { given: &given, ..Rules::default() })?;
+    }
+    if let Some(field) = rule.etag.and_then(|etag| etag.known) {
+        for tag in &call.known {
+            header(&mut message, (IF_NONE_MATCH, field), tag, options, &Rules::default())?;
+        }
     }
     if let Some(field) = rule.resume
         && let Some(id) = call.parts.headers.get(LAST_EVENT_ID)

@@ -22,6 +22,8 @@ pub struct EtagRule {
     pub request: Option<&'static str>,
     /// The fields contain tags with their quotes.
     pub quoted: bool,
+    /// Path of the request field, a list of strings, that takes the tags of If-None-Match.
+    pub known: Option<&'static str>,
 }
 
 impl EtagRule {
@@ -125,6 +127,16 @@ impl Conditions {
                 tags if !tags.iter().any(Tag::may_match) => Err(failed()),
                 _ => Err(unsupported("If-Match must have exactly one entity tag")),
             },
+        }
+    }
+
+    /// The tags that the client of a read has, in the form of the request field.
+    pub fn known_for(&self, rule: &EtagRule) -> Vec<String> {
+        match &self.if_none_match {
+            Some(Tags::These(tags)) if rule.known.is_some() => {
+                tags.iter().map(|tag| rule.field_value(tag.opaque())).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -261,7 +273,7 @@ mod tests {
 
     #[test]
     fn one_strong_tag_goes_to_the_service() {
-        let rule = EtagRule { digest: false, request: Some("etag"), quoted: false };
+        let rule = EtagRule { digest: false, request: Some("etag"), quoted: false, known: None };
         let tag = |value| conditions("if-match", value).and_then(|conditions| conditions.tag_for(&rule));
         assert_eq!(tag("\"a\"").unwrap(), Some("a".to_owned()));
         assert_eq!(tag("a").unwrap(), Some("a".to_owned()));
@@ -276,8 +288,18 @@ mod tests {
     }
 
     #[test]
+    fn the_tags_of_a_read_go_to_a_service_that_wants_them() {
+        let rule = |known| EtagRule { digest: false, request: None, quoted: false, known };
+        let known = |value, field| conditions("if-none-match", value).unwrap().known_for(&rule(field));
+        assert_eq!(known("\"a\", W/\"b;gzip\"", Some("known")), ["a", "b"]);
+        assert_eq!(known("\"a\"", None), [""; 0]);
+        assert_eq!(known("*", Some("known")), [""; 0]);
+        assert_eq!(conditions("if-match", "\"a\"").unwrap().known_for(&rule(Some("known"))), [""; 0]);
+    }
+
+    #[test]
     fn fields_hold_tags_with_or_without_quotes() {
-        let rule = |quoted| EtagRule { digest: false, request: Some("etag"), quoted };
+        let rule = |quoted| EtagRule { digest: false, request: Some("etag"), quoted, known: None };
         assert_eq!((rule(false).tag("a"), rule(false).field_value("a")), (Some("a".to_owned()), "a".to_owned()));
         assert_eq!((rule(true).tag("\"a\""), rule(true).field_value("a")), (Some("a".to_owned()), "\"a\"".to_owned()));
         for none in ["a", "W/\"a\"", "\"\"", "\"", ""] {

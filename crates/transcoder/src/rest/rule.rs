@@ -122,6 +122,8 @@ pub(super) struct Call {
     pub body: Bytes,
     /// The tag of If-Match for the service.
     pub tag: Option<String>,
+    /// The tags of If-None-Match for the service.
+    pub known: Vec<String>,
     /// How long to wait for the first message of a stream before the head of the response is sent.
     pub patience: Duration,
 }

@@ -313,7 +313,7 @@ impl Inner {
     }
 
     fn call_with<'i>(&self, route: &'i Route, parts: Parts, body: Bytes) -> Outcome<'i> {
-        let call = Call { parts, body, tag: None, patience: self.heartbeat };
+        let call = Call { parts, body, tag: None, known: Vec::new(), patience: self.heartbeat };
         match &route.rule.etag {
             None => route.call(call),
             Some(etag) => Box::pin(conditional(route, etag, call)),
@@ -325,8 +325,9 @@ impl Inner {
 async fn conditional(route: &Route, rule: &EtagRule, mut call: Call) -> Result<Success, Box<Failure>> {
     let conditions = Conditions::of(&call.parts.headers)?;
     let method = call.parts.method.clone();
-    if !method.is_safe() {
-        call.tag = conditions.tag_for(rule)?;
+    match method.is_safe() {
+        true => call.known = conditions.known_for(rule),
+        false => call.tag = conditions.tag_for(rule)?,
     }
     let mut success = route.call(call).await.map_err(|failure| conditions.judge(failure))?;
     if success.status.is_success() {
