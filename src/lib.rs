@@ -6,6 +6,7 @@
 // These macros panic if standard output is closed; `cli::output` does not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod access;
 pub mod api;
 pub mod audit;
 pub mod auth;

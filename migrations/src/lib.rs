@@ -41,6 +41,7 @@ mod m20260101_000026_policy_bundles;
 mod m20260101_000027_artifacts;
 mod m20260101_000028_rotations;
 mod m20260101_000029_spcs;
+mod m20260101_000030_access_sessions;
 mod m20260101_000031_policy_reports;
 mod m20260101_000032_gateway_materials;
 pub mod record;
@@ -101,6 +102,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000027_artifacts,
     m20260101_000028_rotations,
     m20260101_000029_spcs,
+    m20260101_000030_access_sessions,
     m20260101_000031_policy_reports,
     m20260101_000032_gateway_materials,
 ];

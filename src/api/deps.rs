@@ -7,6 +7,7 @@ use crate::{
     base::public_url::PublicUrl,
     controlplane::licensing::MultitenancySettings,
     edge::{Board, Reports},
+    fleet::Heartbeat,
     identity::People,
     messaging::MessagingSettings,
     store::{Sealer, Store},
@@ -56,6 +57,8 @@ pub struct Settings {
     /// Where clients reach the server, if it is known.
     pub public_url: Option<PublicUrl>,
     pub trust: TrustSettings,
+    /// The interval in which gateways report.
+    pub heartbeat: Heartbeat,
     /// How many devices must have reported on a canary before it can be withdrawn.
     pub canary_min_reports: i64,
 }

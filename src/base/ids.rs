@@ -137,6 +137,10 @@ pub enum IdKind {
     Rotation,
     /// `spc_`: a security policy certificate.
     Spc,
+    /// `ses_`: a session of a device at a gateway.
+    Session,
+    /// `grt_`: the permission to start a session.
+    Grant,
 }
 
 impl IdKind {
@@ -153,6 +157,8 @@ impl IdKind {
             Self::Policy => "pol_",
             Self::Rotation => "rot_",
             Self::Spc => "spc_",
+            Self::Session => "ses_",
+            Self::Grant => "grt_",
         }
     }
 

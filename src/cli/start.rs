@@ -16,6 +16,7 @@ use crate::{
     auth::authn::keys::Keys,
     base::{Clock, ServerIdentity},
     controlplane::licensing::MultitenancySettings,
+    fleet::Heartbeat,
     messaging::MessagingSettings,
     server::{
         App, Signals, Sockets,
@@ -172,6 +173,9 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
                 domain: config.trust_domain.clone(),
                 refresh: time::Duration::try_from(config.trust_refresh).context("the refresh interval is too long")?,
             },
+            heartbeat: Heartbeat::new(
+                time::Duration::try_from(config.gateway_heartbeat).context("the heartbeat interval is too long")?,
+            ),
             canary_min_reports: config.canary_min_reports.into(),
         },
         messaging_bootstrap: config.messaging_bootstrap.unwrap_or_default(),

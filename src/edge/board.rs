@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Material, State, Topic, slot::Slot};
 use crate::{
     base::{IdKind, Result, TenantId, TenantScope},
+    fleet::Heartbeat,
     store::{Resource, Store, outbox::Event},
     streams::{Demand, Follower, OpenStream},
     trust::Trust,
@@ -26,6 +27,8 @@ pub struct Board(Arc<Inner>);
 struct Inner {
     store: Store,
     trust: Trust,
+    /// How often gateways report, for their configurations.
+    heartbeat: Heartbeat,
     demand: Demand,
     tenants: Mutex<HashMap<TenantId, Followed>>,
     stale: Mutex<HashMap<TenantId, HashSet<Topic>>>,
@@ -87,9 +90,9 @@ impl Drop for Subscription {
 }
 
 impl Board {
-    pub fn new(store: &Store, trust: &Trust, demand: Demand) -> Self {
+    pub fn new(store: &Store, trust: &Trust, heartbeat: Heartbeat, demand: Demand) -> Self {
         let (tenants, stale, bell) = (Mutex::default(), Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { store: store.clone(), trust: trust.clone(), demand, tenants, stale, bell }))
+        Self(Arc::new(Inner { store: store.clone(), trust: trust.clone(), heartbeat, demand, tenants, stale, bell }))
     }
 
     /// Follows a topic of a tenant. `bell` rings when its state is known and after each change.
@@ -112,6 +115,10 @@ impl Board {
 
     pub(super) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    pub(super) fn heartbeat(&self) -> Heartbeat {
+        self.0.heartbeat
     }
 
     pub(super) fn trust(&self) -> &Trust {

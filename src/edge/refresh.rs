@@ -71,7 +71,8 @@ impl Board {
         }
         self.refresh_views(scope, views, &mut failed).await;
         for (gateway, slot) in configs {
-            let read = self.trust().artifact(scope, DeploymentConfig { gateway }).await.map(State::from);
+            let config = DeploymentConfig { gateway, heartbeat: self.heartbeat() };
+            let read = self.trust().artifact(scope, config).await.map(State::from);
             self.apply(read, [slot], &mut failed);
         }
         self.refresh_devices(scope, devices, &mut failed).await;

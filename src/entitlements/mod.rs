@@ -2,6 +2,8 @@
 
 mod devices;
 mod plan;
+mod sessions;
 
 pub use devices::{require_device, require_gateway, require_no_excess};
 pub use plan::{LIMITS, Plan, overrides};
+pub use sessions::concurrent_sessions;

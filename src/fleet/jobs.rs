@@ -80,6 +80,7 @@ async fn prune(tx: &Tx, (): &()) -> Result<u64> {
         ended: Stamp::from(now - SPC_SKEW),
     };
     let deleted = delete_unseen_devices(tx.conn(), Stamp::from(now - UNSEEN), revocation, BATCH).await?;
+    tx.end_access_sessions_of(&deleted.devices).await?;
     for (tenant, sequence) in deleted.spcs {
         tx.also_changed(Change::of_spc_bundle(tenant, sequence));
     }

@@ -10,3 +10,4 @@ mod sightings;
 mod state;
 
 pub use sightings::Sightings;
+pub use state::Heartbeat;

@@ -15,7 +15,7 @@ use super::{
     scope::Scope,
 };
 use crate::{
-    base::{IdKind, Result},
+    base::{Error, IdKind, Result},
     store::{
         Stamp,
         columns::{PolicyCanary, PolicyChannel},
@@ -64,6 +64,11 @@ pub struct Resolved<'p> {
 impl Published {
     /// A stored policy with its content.
     pub fn of(row: &PolicyRow, document: &str) -> Result<Self> {
+        Self::with(row, Some(Document::from_json(document)?))
+    }
+
+    /// A stored policy with its content, which it must have.
+    pub fn with(row: &PolicyRow, document: Option<Document>) -> Result<Self> {
         Ok(Self {
             id: row.id,
             version: row.version,
@@ -71,7 +76,7 @@ impl Published {
             priority: row.priority,
             canary: (row.channel == PolicyChannel::Canary)
                 .then(|| row.canary.as_ref().map(|canary| canary.0.clone()).unwrap_or_default()),
-            document: Document::from_json(document)?,
+            document: document.ok_or_else(|| Error::internal("a policy has no content"))?,
             expires_at: row.expires_at,
         })
     }

@@ -34,7 +34,7 @@ use crate::{
     },
     base::{Drain, Error, Result, ServerIdentity, public_url::PublicUrl},
     edge::{Board, Reports},
-    fleet::Sightings,
+    fleet::{Heartbeat, Sightings},
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
     store::{Keyring, Sealer, Store},
@@ -115,7 +115,7 @@ impl App {
             trust: Trust::new(self.store.clone(), self.sealer(), self.settings.trust.clone()),
             authorities: CurrentAuthorities::default(),
         };
-        let (hub, streams) = streams(&self.store, &trusted.trust, &counts.reports);
+        let (hub, streams) = streams(&self.store, &trusted.trust, self.settings.heartbeat, &counts.reports);
         let board = streams.board.clone();
         let service = self.service(standard, ops, &counts, revocations.clone(), streams, trusted.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
@@ -260,10 +260,10 @@ impl App {
 }
 
 /// The reader of the outbox, and the dependencies of streams.
-fn streams(store: &Store, trust: &Trust, reports: &Reports) -> (Arc<Hub>, Streams) {
+fn streams(store: &Store, trust: &Trust, heartbeat: Heartbeat, reports: &Reports) -> (Arc<Hub>, Streams) {
     let (mut hub, standing) = (Hub::new(store), CallerStanding::new(store));
     let tenants = hub.feed(TenantSource::new(store));
-    let board = Board::new(store, trust, hub.demand());
+    let board = Board::new(store, trust, heartbeat, hub.demand());
     hub.follow(Arc::new(standing.clone()));
     hub.follow(Arc::new(board.clone()));
     let changes = hub.changes();

@@ -6,6 +6,7 @@ use sea_orm::DbBackend;
 
 use super::operation_kinds;
 use crate::{
+    access::jobs::{EndSessions, PruneSessions},
     audit::{
         ApiKeyUses, Denials,
         jobs::{AuditApiKeyUse, AuditDenials},
@@ -76,11 +77,13 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(PruneDevices::new(store));
     jobs.start(AdvanceRotations::new(work.trust));
     jobs.start(PruneSpcs::new(store));
+    jobs.start(EndSessions::new(store));
+    jobs.start(PruneSessions::new(store));
     jobs
 }
 
 /// The names of the jobs that one server runs for all servers, when they are due or requested.
-pub const ON_REQUEST: [&str; 9] = [
+pub const ON_REQUEST: [&str; 11] = [
     PruneSpcs::NAME,
     PruneDevices::NAME,
     PruneOperations::NAME,
@@ -90,6 +93,8 @@ pub const ON_REQUEST: [&str; 9] = [
     PruneOutbox::NAME,
     DeleteExpiredTenants::NAME,
     NormalizeText::NAME,
+    EndSessions::NAME,
+    PruneSessions::NAME,
 ];
 
 /// The names of the jobs that one server runs for all servers, with this database.

@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use super::{
     Change, ChangeKind, Resource, Stamp, Tx,
-    columns::{GatewayStatus, RevocationReason},
-    tables::{DeviceRow, GatewayRow},
+    columns::{EndReason, GatewayStatus, RevocationReason},
+    tables::{DeviceRow, GatewayRow, SessionsAt},
 };
 use crate::base::{IdKind, Result, TenantId, TenantScope};
 
@@ -27,6 +27,7 @@ impl Tx {
     /// Revokes the devices of an account, with their credentials. Returns their number.
     pub async fn revoke_devices_of(&self, scope: TenantScope, account: Uuid) -> Result<u64> {
         let changed = self.tenant(scope).devices().revoke_with(account, self.now().into()).await?;
+        self.end_access_sessions(scope, SessionsAt::Account(account), EndReason::UserDeleted).await?;
         self.devices_revoked(scope, &changed).await
     }
 
@@ -43,8 +44,9 @@ impl Tx {
         Ok(self.devices_changed(scope, devices, ChangeKind::Revoked))
     }
 
-    /// Revokes the credentials and policy certificates of devices, and the tokens that would enroll them again.
-    pub async fn end_enrollments(&self, scope: TenantScope, devices: &[Uuid]) -> Result<()> {
+    /// Revokes the credentials and policy certificates of devices, and the tokens that would enroll them again, and ends their sessions. Returns the number of
+    /// sessions.
+    pub async fn end_enrollments(&self, scope: TenantScope, devices: &[Uuid]) -> Result<u64> {
         let (rows, now) = (self.tenant(scope), Stamp::from(self.now()));
         rows.credentials().revoke_of(devices, now).await?;
         self.revoke_spcs_of(scope, devices.iter().copied(), RevocationReason::CessationOfOperation).await?;
@@ -52,7 +54,7 @@ impl Tx {
             let id = IdKind::EnrollmentToken.show(token.id);
             self.also_changed(Change::new(Resource::EnrollmentToken, ChangeKind::Revoked, id).within(scope.tenant()));
         }
-        Ok(())
+        self.end_access_sessions(scope, SessionsAt::Devices(devices), EndReason::DeviceRevoked).await
     }
 
     fn devices_changed(&self, scope: TenantScope, devices: &[DeviceRow], kind: ChangeKind) -> u64 {
@@ -60,7 +62,7 @@ impl Tx {
         devices.len() as u64
     }
 
-    /// Revokes a gateway with its credentials, and returns it.
+    /// Revokes a gateway with its credentials, ends its sessions, and returns it.
     pub async fn revoke_gateway(&self, scope: TenantScope, gateway: GatewayRow) -> Result<GatewayRow> {
         let (rows, now) = (self.tenant(scope), Stamp::from(self.now()));
         let version = gateway.version + 1;
@@ -68,6 +70,7 @@ impl Tx {
             GatewayRow { status: GatewayStatus::Revoked, drain_deadline: None, version, updated_at: now, ..gateway };
         rows.gateways().update(&row).await?;
         rows.credentials().revoke(row.id, now).await?;
+        self.end_access_sessions(scope, SessionsAt::Gateway(row.id), EndReason::GatewayRevoked).await?;
         Ok(row)
     }
 }

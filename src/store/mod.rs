@@ -9,6 +9,7 @@
 //! Reads run on the caller's own future, and may be dropped: on PostgreSQL the pool receives what a dropped read left unread. On
 //! SQLite a read is complete when its future is first polled, or runs to its end on another thread.
 
+mod access_ends;
 mod apart;
 mod api_key_uses;
 pub mod audit;

@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     base::{Cx, Result, TenantId, TenantRef, TenantScope, error::Reason},
-    store::{Change, ChangeKind, Fetch, Resource, Stamp, Store, Tx, tables::tenants},
+    store::{
+        Change, ChangeKind, Fetch, Resource, Stamp, Store, Tx,
+        columns::EndReason,
+        tables::{SessionsAt, tenants},
+    },
 };
 
 pub const GRACE: Duration = Duration::days(30);
@@ -25,6 +29,7 @@ pub async fn deprovision(tx: &Tx, tenant: &Tenant, scope: TenantScope, grace: Du
         return Ok(tenant.clone());
     }
     write::refuse_blockers(tx, scope).await?;
+    tx.end_access_sessions(scope, SessionsAt::Tenant, EndReason::TenantDeleted).await?;
     // By the database's clock, which also ends it.
     let purge_at = Some(Stamp::from(tx.time().await? + grace));
     let standing = Standing { status: Status::Deprovisioning, suspended_by: None, purge_at };

@@ -6,12 +6,12 @@ use super::{
 };
 use crate::{
     base::{Cx, Error, Result, TenantScope, error::Reason},
-    store::{SessionsOf, Tx},
+    store::{SessionsOf, Tx, columns::EndReason, tables::SessionsAt},
 };
 
 /// Suspends a tenant. One that is suspended stays so; the platform takes over what the tenant set itself. A suspension by
 /// the platform ends the sessions of the tenant's users and of people with grants in it, on whatever surface; one by the
-/// tenant itself leaves its administrators the way back.
+/// tenant itself leaves its administrators the way back. Either ends the sessions of its devices.
 pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Tenant> {
     let caller = &tx.cx().caller;
     let authority = Authority::of(caller);
@@ -28,6 +28,7 @@ pub async fn suspend(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<Ten
     if authority == Authority::Platform {
         tx.end_sessions(SessionsOf::Tenant(scope)).await?;
     }
+    tx.end_access_sessions(scope, SessionsAt::Tenant, EndReason::TenantSuspended).await?;
     Ok(tenant)
 }
 

@@ -164,7 +164,7 @@ impl Trust {
 
     async fn gateways(&self, scope: TenantScope) -> Result<Vec<Expiring>> {
         let rows = self.store.tenant(scope);
-        let ids = rows.gateways().present().await?;
+        let ids = rows.gateways().present_ids().await?;
         let mut found = Vec::with_capacity(ids.len());
         for some in ids.chunks(AT_ONCE) {
             let credentials = rows.gateways().credentials(some).await?;

@@ -27,6 +27,7 @@ const FLOORS: [&[&str]; 10] = [
 
 /// The domain areas: the only layer whose modules may use each other, without cycles.
 const AREAS: &[&str] = &[
+    "access",
     "audit",
     "controlplane",
     "edge",

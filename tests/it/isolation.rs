@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     db,
     harness::{
-        enroll::csr,
+        enroll::{DpopKey, csr},
         grpc::Grpc,
         http::Http,
         rpc::{self, Row},
@@ -61,7 +61,7 @@ const EMPTY: [&str; 9] = [
 const ALONE: &[&str] = &["key_id", "subject"];
 
 /// Fields with several references.
-const LISTS: &[&str] = &["user_ids", "group_ids", "allowed_group_ids", "device_ids"];
+const LISTS: &[&str] = &["user_ids", "group_ids", "allowed_group_ids", "device_ids", "session_ids"];
 
 /// Fields that look like references but do not refer to resources of a tenant: ids of other systems, and what
 /// does not exist yet.
@@ -88,7 +88,7 @@ fn is_reference(field: &str) -> bool {
 }
 
 async fn check(server: &Server, db: &DatabaseConnection) {
-    let (foreign, id) = other_tenant(&server.admin()).await;
+    let (foreign, id) = other_tenant(server).await;
     assert_complete(&foreign);
     let own = json!({"action": "create", "name": "Own", "slug": "own"});
     post(&server.admin(), "/v1/admin/tenants/lifecycle", &own).await;
@@ -175,7 +175,8 @@ fn variants(foreign: &Foreign) -> Vec<Vec<(&'static str, &str)>> {
 }
 
 /// Creates the other tenant, with at least one of everything that a tenant can have.
-async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
+async fn other_tenant(server: &Server) -> (Foreign, uuid::Uuid) {
+    let admin = &server.admin();
     let slug = format!("{MARK}-inc");
     let tenant = json!({"action": "create", "name": format!("{MARK} Inc"), "slug": slug});
     let made = post(admin, "/v1/admin/tenants/lifecycle", &tenant).await;
@@ -200,7 +201,6 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
     let device = json!({"tenant_id": shown, "user_id": user, "group_ids": [group]});
     let device = text(&enroll(admin, device, "device").await["device_id"]);
     let gateway = json!({"tenant_id": shown, "kind": "gateway", "pool_id": pool});
-    let gateway = text(&enroll(admin, gateway, "gateway").await["gateway_id"]);
     let stable = json!({"tenant_id": shown, "channel": "stable", "policy": {"kill_switch": true}});
     post(admin, "/v1/admin/policy/publish", &stable).await;
     let spc = json!({"tenant_id": shown, "subject": {"type": "device", "id": device}});
@@ -214,6 +214,11 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
     let signer = text(&post(admin, "/v1/admin/settings/signers", &signer).await["signer"]["id"]);
     let rotations = admin.get(&format!("/v1/trust/rotations?tenant_id={shown}")).await.json();
     let rotation = text(&rotations["rotations"][0]["id"]);
+    let gateway = Gateway::enroll(admin, gateway).await;
+    let devices = admin.get(&format!("/v1/admin/devices?tenant_id={shown}")).await.json();
+    let session = gateway.admit(server, &device, &text(&devices["devices"][0]["key_thumbprint"])).await;
+    gateway.report(server).await;
+    let gateway = gateway.id;
     let domains = format!("/api/control-plane/tenants/{}/email-domains", id.dashed());
     let domain = text(&post(admin, &domains, &json!({"domain": format!("{MARK}.example")})).await["id"]);
     let identity = post(admin, "/api/control-plane/users", &json!({"email": format!("eve@{MARK}.example")})).await;
@@ -241,10 +246,12 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
         ("subject", vec![format!("device:{device}")]),
         ("spc_id", vec![spc]),
         ("device_ids", vec![device]),
-        ("session_id", vec!["ses_01J7ST8Z0GFCQ9TCATDDY8V7GF".to_owned()]),
         ("gateway_id", vec![gateway]),
         ("signer_id", vec![signer]),
         ("rotation_id", vec![rotation]),
+        ("session_id", vec![session.clone()]),
+        ("session_ids", vec![session]),
+        ("report_id", vec!["r1".to_owned()]),
         ("key_id", vec![key]),
         ("domain_id", vec![domain]),
         ("grant_id", vec![grant]),
@@ -261,6 +268,45 @@ async fn other_tenant(admin: &Http) -> (Foreign, uuid::Uuid) {
         ("plan", vec!["starter".to_owned()]),
     ];
     (foreign.into_iter().collect(), id.uuid())
+}
+
+/// A gateway of the other tenant.
+struct Gateway {
+    id: String,
+    key: DpopKey,
+    token: String,
+}
+
+impl Gateway {
+    async fn enroll(admin: &Http, token: Value) -> Self {
+        let token = text(&post(admin, "/v1/admin/tokens/generate", &token).await["token"]);
+        let key = DpopKey::generate();
+        let proof = key.proof_of_token(&token, None);
+        let request = json!({"token": token, "public_key": key.jwk(), "proof": proof,
+            "gateway": {"name": format!("{MARK} gateway")}});
+        let made = post(admin, "/v1/enroll", &request).await;
+        Self { id: text(&made["gateway_id"]), key, token: text(&made["device_token"]) }
+    }
+
+    fn http(&self, server: &Server, method: &str, path: &str) -> Http {
+        let proof = self.key.dpop(method, &format!("http://{}{path}", server.address()), &self.token);
+        server.http().header("authorization", &format!("DPoP {}", self.token)).header("dpop", &proof)
+    }
+
+    /// Starts a session of a device.
+    async fn admit(&self, server: &Server, device: &str, key: &str) -> String {
+        let path = "/v1/gateway/runtime/client-admission-grant";
+        let question = format!("{path}?device_id={device}&client_key={key}&auth_mode=B");
+        text(&self.http(server, "GET", path).get(&question).await.json()["session_id"])
+    }
+
+    async fn report(&self, server: &Server) {
+        let path = "/v1/gateway/metering";
+        let body = json!({"report_id": "r1", "window_start": "2024-01-01T00:00:00Z",
+            "window_end": "2024-01-01T00:01:00Z", "sequence": 1});
+        let answer = self.http(server, "POST", path).call(Method::POST, path, Some(&body.to_string())).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+    }
 }
 
 async fn post(http: &Http, path: &str, body: &Value) -> Value {

@@ -58,6 +58,7 @@ impl DeviceService for Devices {
         let changed = devices::change(cx, &self.deps.store, &device, action, message.reason).await?;
         Ok(ChangeDeviceResponse {
             device: Some(to_proto(changed.device)),
+            sessions_terminated: changed.sessions.cast_signed(),
             // The only response that contains the token.
             enrollment_token: changed.token.map(|text| text.expose().clone()),
         })

@@ -25,7 +25,9 @@ impl GatewayDirectoryService for GatewayDirectory {
             Basis::Gateway { .. } => Reader::Gateway,
             _ => return Err(Error::internal("a route of devices and gateways was called by another caller")),
         };
-        let directory = directory::get(cx, &self.deps.store, &self.deps.trust, cx.tenant()?, reader).await?;
+        let directory =
+            directory::get(cx, &self.deps.store, &self.deps.trust, cx.tenant()?, reader, self.deps.settings.heartbeat)
+                .await?;
         Ok(GetGatewayDirectoryResponse { envelope: Some(envelope(&directory.envelope)?), digest: directory.digest })
     }
 }

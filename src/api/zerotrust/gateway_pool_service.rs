@@ -37,7 +37,7 @@ impl GatewayPoolService for GatewayPools {
         let pool = match action {
             Create => pools::create(cx, store, cx.tenant()?, change(message, false)).await,
             Update => pools::update(cx, store, &pool_ref(cx, &message)?, change(message, true)).await,
-            Delete => pools::delete(cx, store, &pool_ref(cx, &message)?).await,
+            Delete => pools::delete(cx, store, &pool_ref(cx, &message)?, self.deps.settings.heartbeat).await,
             Drain => pools::drain(cx, store, &pool_ref(cx, &message)?, seconds).await,
             Undrain => pools::undrain(cx, store, &pool_ref(cx, &message)?).await,
         };

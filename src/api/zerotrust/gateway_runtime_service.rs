@@ -88,7 +88,8 @@ impl GatewayRuntimeService for GatewayRuntime {
     ) -> Result<GetDeploymentConfigResponse> {
         let wait = Wait::read(message.wait, message.known)?;
         let (scope, gateway) = (self.scope(cx).await?, gateway(cx)?);
-        let (config, id) = (DeploymentConfig { gateway }, IdKind::Gateway.show(gateway));
+        let (config, id) =
+            (DeploymentConfig { gateway, heartbeat: self.deps.settings.heartbeat }, IdKind::Gateway.show(gateway));
         let read = || self.deps.trust.artifact(scope, config);
         let on = (Interest::Pools, id.as_str());
         let found = wait::current(cx, &self.deps, on, wait, |config: &Artifact| &config.digest, read).await?;

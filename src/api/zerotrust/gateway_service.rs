@@ -7,10 +7,12 @@ use crate::{
         paging, timestamp,
     },
     base::{Cx, IdKind, Result},
-    fleet::gateways::{self, Action, Gateway, GatewayRef},
+    fleet::gateways::{self, Action, Gateway, GatewayRef, State},
     proto::zerotrust::v1::{
-        self as proto, ChangeGatewayRequest, ChangeGatewayResponse, ListGatewaysRequest, ListGatewaysResponse,
+        self as proto, ChangeGatewayRequest, ChangeGatewayResponse, GatewayApplied, GatewayLoad, GatewaySummary,
+        GetGatewayHealthRequest, GetGatewayHealthResponse, ListGatewaysRequest, ListGatewaysResponse,
     },
+    store::columns::Applied,
 };
 
 pub struct Gateways {
@@ -20,8 +22,18 @@ pub struct Gateways {
 impl GatewayService for Gateways {
     async fn list_gateways(&self, cx: &Cx, message: ListGatewaysRequest) -> Result<ListGatewaysResponse> {
         let request = paging::request(cx, &message)?;
-        let page = gateways::page(cx, &self.deps.store, cx.tenant()?, message.pool_id.as_deref(), request).await?;
-        Ok(paging::response(page, |gateway| to_proto(cx, gateway)))
+        let (store, heartbeat) = (&self.deps.store, self.deps.settings.heartbeat);
+        let page = gateways::page(cx, store, cx.tenant()?, message.pool_id.as_deref(), request, heartbeat).await?;
+        Ok(paging::response(page, to_proto))
+    }
+
+    async fn get_gateway_health(&self, cx: &Cx, message: GetGatewayHealthRequest) -> Result<GetGatewayHealthResponse> {
+        let (store, heartbeat) = (&self.deps.store, self.deps.settings.heartbeat);
+        let found = gateways::present(cx, store, cx.tenant()?, message.pool_id.as_deref(), heartbeat).await?;
+        Ok(GetGatewayHealthResponse {
+            summary: Some(summary(&found)),
+            gateways: found.into_iter().map(to_proto).collect(),
+        })
     }
 
     async fn change_gateway(
@@ -39,15 +51,36 @@ impl GatewayService for Gateways {
             ChangeGatewayAction::Delete => Action::Delete,
         };
         let (tenant, id) = (cx.tenant()?.clone(), message.gateway_id().to_owned());
+        let heartbeat = self.deps.settings.heartbeat;
         let gateway = GatewayRef { tenant, id, version: message.if_version };
-        let gateway = gateways::change(cx, &self.deps.store, &gateway, action, message.reason).await?;
-        Ok(ChangeGatewayResponse { gateway: Some(to_proto(cx, gateway)) })
+        let gateway = gateways::change(cx, &self.deps.store, &gateway, action, message.reason, heartbeat).await?;
+        Ok(ChangeGatewayResponse { gateway: Some(to_proto(gateway)) })
     }
 }
 
-fn to_proto(cx: &Cx, gateway: Gateway) -> proto::Gateway {
-    let (id, tenant_id, state) = (gateway.shown_id(), gateway.tenant.zero_trust(), gateway.state(cx.clock.now()));
-    let row = gateway.row;
+fn summary(gateways: &[Gateway]) -> GatewaySummary {
+    let count = |state| i32::try_from(gateways.iter().filter(|gateway| gateway.health.state == state).count());
+    let count = |state| count(state).unwrap_or(i32::MAX);
+    GatewaySummary {
+        registered: count(State::Registered),
+        online: count(State::Online),
+        degraded: count(State::Degraded),
+        offline: count(State::Offline),
+        draining: count(State::Draining),
+        disabled: count(State::Disabled),
+    }
+}
+
+fn to_proto(gateway: Gateway) -> proto::Gateway {
+    let (id, tenant_id) = (gateway.shown_id(), gateway.tenant.zero_trust());
+    let (row, health) = (gateway.row, gateway.health);
+    let load = health.totals.map(|totals| GatewayLoad {
+        sessions: totals.active_sessions,
+        max_sessions: health.max_sessions,
+        cpu: totals.cpu,
+        mem: totals.mem,
+        mbps: totals.mbps,
+    });
     proto::Gateway {
         id,
         tenant_id,
@@ -57,7 +90,13 @@ fn to_proto(cx: &Cx, gateway: Gateway) -> proto::Gateway {
         endpoints: row.endpoints.0,
         public_key: gateway.credential.map(|credential| credential.public_key),
         gateway_version: row.gateway_version,
-        state: state.as_str().to_owned(),
+        state: health.state.as_str().to_owned(),
+        reasons: health.causes.iter().map(|cause| cause.as_str().to_owned()).collect(),
+        config_drift: health.drifts,
+        // A certificate is valid for some years at most.
+        cert_days_left: health.certificate_days.map(|days| i32::try_from(days).unwrap_or(i32::MAX)),
+        applied: health.applied.map(applied_to_proto),
+        load,
         drain_deadline: row.drain_deadline.map(|at| timestamp(at.time())),
         last_seen_at: row.last_seen_at.map(|at| timestamp(at.time())),
         last_ip: row.last_ip,
@@ -65,4 +104,9 @@ fn to_proto(cx: &Cx, gateway: Gateway) -> proto::Gateway {
         created_at: Some(timestamp(row.created_at.time())),
         updated_at: Some(timestamp(row.updated_at.time())),
     }
+}
+
+fn applied_to_proto(applied: Applied) -> GatewayApplied {
+    let Applied { policy_version, anchors_sequence, spc_sequence, config_version } = applied;
+    GatewayApplied { policy_version, anchors_sequence, spc_sequence, config_version }
 }

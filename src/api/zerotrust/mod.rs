@@ -1,5 +1,7 @@
 //! The zero-trust surface: administration under `/v1/admin` (zero-trust contract, section 4).
 
+mod access_session_service;
+mod admission_service;
 mod api_key_service;
 mod artifacts;
 mod certificate_service;
@@ -13,6 +15,7 @@ mod gateway_pool_service;
 mod gateway_runtime_service;
 mod gateway_service;
 mod group_service;
+mod metering_service;
 mod policy_rollout_service;
 mod policy_service;
 mod request;
@@ -35,19 +38,21 @@ use transcoder::Service;
 
 pub use self::dialect::ZeroTrustDialect;
 use self::{
-    api_key_service::ApiKeys, certificate_service::Certificates, device_policy_service::DevicePolicies,
-    device_service::Devices, enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens,
+    access_session_service::AccessSessions, admission_service::Admission, api_key_service::ApiKeys,
+    certificate_service::Certificates, device_policy_service::DevicePolicies, device_service::Devices,
+    enrollment_service::Enrollments, enrollment_token_service::EnrollmentTokens,
     gateway_directory_service::GatewayDirectory, gateway_pool_service::GatewayPools,
     gateway_runtime_service::GatewayRuntime, gateway_service::Gateways, group_service::Groups,
-    policy_rollout_service::PolicyRollouts, policy_service::Policies, role_service::RoleGrants,
-    rotation_service::Rotations, session_service::AdminSessions, signer_service::Signers, spc_service::Spcs,
-    telemetry_service::Telemetry, tenant_service::Tenants, totp_service::SecondFactors, trust_service::TrustAnchors,
-    user_service::Users,
+    metering_service::Metering, policy_rollout_service::PolicyRollouts, policy_service::Policies,
+    role_service::RoleGrants, rotation_service::Rotations, session_service::AdminSessions, signer_service::Signers,
+    spc_service::Spcs, telemetry_service::Telemetry, tenant_service::Tenants, totp_service::SecondFactors,
+    trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
+use crate::access::admission::Admissions;
 
-pub(super) fn services(deps: &Deps) -> Vec<Service> {
-    let deps = || deps.clone();
+pub(super) fn services(of: &Deps) -> Vec<Service> {
+    let deps = || of.clone();
     vec![
         handlers::group_service::mount(Groups { deps: deps() }),
         handlers::api_key_service::mount(ApiKeys { deps: deps() }),
@@ -63,6 +68,9 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::certificate_service::mount(Certificates { deps: deps() }),
         handlers::gateway_pool_service::mount(GatewayPools { deps: deps() }),
         handlers::device_policy_service::mount(DevicePolicies { deps: deps() }),
+        handlers::access_session_service::mount(AccessSessions { deps: deps() }),
+        handlers::admission_service::mount(Admission { admissions: Admissions::new(&of.store, &of.trust) }),
+        handlers::metering_service::mount(Metering { deps: deps() }),
         handlers::policy_rollout_service::mount(PolicyRollouts { deps: deps() }),
         handlers::policy_service::mount(Policies { deps: deps() }),
         handlers::spc_service::mount(Spcs { deps: deps() }),

@@ -31,6 +31,8 @@ pub struct Config {
     pub trust_domain: TrustDomain,
     /// How often devices and gateways should ask for new trust anchors.
     pub trust_refresh: Duration,
+    /// The interval in which gateways report.
+    pub gateway_heartbeat: Duration,
     /// How many devices must have reported on a canary before it can be withdrawn.
     pub canary_min_reports: u32,
     /// The directory of the embedded database and the development keys.

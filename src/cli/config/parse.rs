@@ -27,6 +27,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         mtls_listen: p.value("mtls_listen", "an address with a port, such as 0.0.0.0:18443"),
         trust_domain: p.value("trust_domain", TRUST_DOMAIN).unwrap_or_default(),
         trust_refresh: p.duration("trust_refresh"),
+        gateway_heartbeat: p.duration("gateway_heartbeat"),
         canary_min_reports: p.bounded("canary_min_reports", 1, 1_000_000),
         data_dir: p.text("data_dir").unwrap_or_default().into(),
         database_url: p.text("database_url").map(Secret::new),

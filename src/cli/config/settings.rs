@@ -48,6 +48,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("mtls_listen", "TENANTRY_MTLS_LISTEN", "", Plain),
     setting!("trust_domain", "TENANTRY_TRUST_DOMAIN", "tenantry.local", Plain),
     setting!("trust_refresh", "TENANTRY_TRUST_REFRESH", "300s", Plain),
+    setting!("gateway_heartbeat", "TENANTRY_GATEWAY_HEARTBEAT", "30s", Plain),
     setting!("canary_min_reports", "TENANTRY_CANARY_MIN_REPORTS", "1", Plain),
     setting!("data_dir", "TENANTRY_DATA_DIR", ".tenantry", Directory),
     setting!("database_url", "TENANTRY_DATABASE_URL", "", Database),

@@ -12,8 +12,8 @@ use crate::{
     identity::reason as checked_reason,
     store::{
         Change, ChangeKind, Stamp, Store, Tx,
-        columns::{DeviceStatus, RevocationReason},
-        tables::DeviceRow,
+        columns::{DeviceStatus, EndReason, RevocationReason},
+        tables::{DeviceRow, SessionsAt},
     },
     tenants,
 };
@@ -22,6 +22,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Changed {
     pub device: Device,
+    /// Number of its sessions that were ended.
+    pub sessions: u64,
     /// The token with which it enrolls again, which is not stored.
     pub token: Option<Secret<String>>,
 }
@@ -52,13 +54,13 @@ pub(super) async fn one(
     let token = action.generates_token().then(NewSecret::generate);
     let stored = token.as_ref().map(NewSecret::stored);
     let input = (device.clone(), action.clone(), reason.map(str::to_owned), stored);
-    let device = store.write(cx, input, change_in).await?;
-    Ok(Changed { device, token: token.map(NewSecret::into_text) })
+    let (device, sessions) = store.write(cx, input, change_in).await?;
+    Ok(Changed { device, sessions, token: token.map(NewSecret::into_text) })
 }
 
 type Input = (DeviceRef, Action, Option<String>, Option<tokens::Stored>);
 
-async fn change_in(tx: &Tx, (device, action, reason, token): &Input) -> Result<Device> {
+async fn change_in(tx: &Tx, (device, action, reason, token): &Input) -> Result<(Device, u64)> {
     let (scope, before) = locked(tx, device).await?;
     let after = rules::after(&before, action)?;
     rules::refuse_access(tx.conn(), &tx.tenant(scope), scope, &before, action).await?;
@@ -75,13 +77,25 @@ async fn change_in(tx: &Tx, (device, action, reason, token): &Input) -> Result<D
     if row.status == DeviceStatus::Suspended {
         tx.revoke_spcs_of(scope, [row.id], RevocationReason::PrivilegeWithdrawn).await?;
     }
-    if row.status == DeviceStatus::Revoked {
-        tx.end_enrollments(scope, &[row.id]).await?;
+    let sessions = end_sessions(tx, scope, &row, action).await?;
+    if sessions > 0 {
+        details["sessions"] = sessions.into();
     }
     record(tx, scope, &before, &row, details);
     let credential = rows.credentials().latest(row.id).await?;
     let report = rows.policy_reports().get(row.id).await?;
-    Ok(Device { tenant: scope.tenant(), row, credential, report })
+    Ok((Device { tenant: scope.tenant(), row, credential, report }, sessions))
+}
+
+/// Ends the sessions of a device that has no access after an action. Returns their number.
+async fn end_sessions(tx: &Tx, scope: TenantScope, row: &DeviceRow, action: &Action) -> Result<u64> {
+    let reason = match (row.status, action) {
+        (DeviceStatus::Revoked, _) => return tx.end_enrollments(scope, &[row.id]).await,
+        (DeviceStatus::Suspended, _) => EndReason::DeviceSuspended,
+        (_, Action::ForceReauth) => EndReason::ReauthForced,
+        _ => return Ok(0),
+    };
+    tx.end_access_sessions(scope, SessionsAt::Devices(&[row.id]), reason).await
 }
 
 /// Loads and locks the device of a call.

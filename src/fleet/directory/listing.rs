@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::{
     base::{Error, IdKind, Result, digest::sha256_hex},
-    fleet::state::{self, State},
+    fleet::state::{self, Heartbeat, State},
     policy::current::Current,
     store::{
         Db,
@@ -49,8 +49,8 @@ struct Gateway {
 
 impl Listing {
     /// All pools at a time.
-    pub async fn read(rows: &TenantRows<'_, impl Db>, now: OffsetDateTime) -> Result<Self> {
-        let mut gateways = gateways(rows, now).await?;
+    pub async fn read(rows: &TenantRows<'_, impl Db>, now: OffsetDateTime, heartbeat: Heartbeat) -> Result<Self> {
+        let mut gateways = gateways(rows, now, heartbeat).await?;
         let pool = |row: GatewayPoolRow| {
             let gateways = gateways.remove(&row.id).unwrap_or_default();
             Pool { shown: shown(&row, gateways), row }
@@ -85,9 +85,10 @@ impl Listing {
 async fn gateways(
     rows: &TenantRows<'_, impl Db>,
     now: OffsetDateTime,
+    heartbeat: Heartbeat,
 ) -> Result<HashMap<uuid::Uuid, Vec<(GatewayRow, String)>>> {
     let mut live = rows.gateways().active().await?;
-    live.retain(|row| state::is_live(row, now));
+    live.retain(|row| state::is_live(row, now, heartbeat));
     let ids: Vec<_> = live.iter().map(|row| row.id).collect();
     let mut credentials = rows.gateways().credentials(&ids).await?;
     let mut pools: HashMap<_, Vec<_>> = HashMap::new();

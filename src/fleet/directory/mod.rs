@@ -12,6 +12,7 @@ use uuid::Uuid;
 use self::listing::Listing;
 use crate::{
     base::{Cx, Error, Result, TenantRef, TenantScope, digest::sha256_hex},
+    fleet::state::Heartbeat,
     policy::current,
     store::{
         Store, Tx,
@@ -36,7 +37,14 @@ pub enum Reader {
 }
 
 /// The directory of a device or a gateway. Fails with PERMISSION_DENIED if the device is not active.
-pub async fn get(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, reader: Reader) -> Result<Artifact> {
+pub async fn get(
+    cx: &Cx,
+    store: &Store,
+    trust: &Trust,
+    tenant: &TenantRef,
+    reader: Reader,
+    heartbeat: Heartbeat,
+) -> Result<Artifact> {
     let scope = tenants::reach(cx, store, tenant).await?;
     let rows = store.tenant(scope);
     let current = match reader {
@@ -45,11 +53,11 @@ pub async fn get(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, read
     };
     // The first call makes the keys.
     let key = trust.signer_id(cx, tenant, KeyUse::PolicySigning).await?;
-    let listing = Listing::read(&rows, store.clock().now()).await?;
+    let listing = Listing::read(&rows, store.clock().now(), heartbeat).await?;
     let known = rows.gateway_directories().current().await?;
     let (listing, whole) = match known.filter(|row| is_current(row, &listing, &key, store)) {
         Some(row) => (listing, row),
-        None => store.maintain("gateway.directory.number", (scope, key.clone()), number).await?,
+        None => store.maintain("gateway.directory.number", (scope, key.clone(), heartbeat), number).await?,
     };
     let listing = match &current {
         Some(current) => listing.allowed(current)?,
@@ -78,11 +86,14 @@ fn is_current(row: &GatewayDirectoryRow, listing: &Listing, key: &str, store: &S
 }
 
 /// Gives the directories of a tenant the next number, and returns what they list.
-async fn number(tx: &Tx, (scope, key): &(TenantScope, String)) -> Result<(Listing, GatewayDirectoryRow)> {
+async fn number(
+    tx: &Tx,
+    (scope, key, heartbeat): &(TenantScope, String, Heartbeat),
+) -> Result<(Listing, GatewayDirectoryRow)> {
     // Locked: of several calls, one takes the next number.
     let (_, scope) = tenants::resolve_locked(tx, &TenantRef::Id(scope.tenant())).await?;
     let (rows, now) = (tx.tenant(scope), tx.now());
-    let listing = Listing::read(&rows, now).await?;
+    let listing = Listing::read(&rows, now, *heartbeat).await?;
     let (content, known) = (says(&listing, key), rows.gateway_directories().current().await?);
     if let Some(row) = known.as_ref().filter(|row| row.content == content && now < row.issued_at.time() + LIFE * 2 / 3)
     {

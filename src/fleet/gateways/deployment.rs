@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     base::{Error, IdKind, Result, TenantScope},
-    fleet::state::HEARTBEAT,
+    fleet::state::Heartbeat,
     store::{
         Db, Stamp,
         columns::ArtifactKind,
@@ -25,6 +25,7 @@ const POLL: Duration = Duration::seconds(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeploymentConfig {
     pub gateway: Uuid,
+    pub heartbeat: Heartbeat,
 }
 
 impl ArtifactSource for DeploymentConfig {
@@ -38,14 +39,14 @@ impl ArtifactSource for DeploymentConfig {
         Ok(Content {
             place: IdKind::Gateway.show(gateway.id),
             number: None,
-            members: members(&gateway, &pool)?,
+            members: members(&gateway, &pool, self.heartbeat)?,
             life: LIFE,
             until: None,
         })
     }
 }
 
-fn members(gateway: &GatewayRow, pool: &GatewayPoolRow) -> Result<Map<String, Value>> {
+fn members(gateway: &GatewayRow, pool: &GatewayPoolRow, heartbeat: Heartbeat) -> Result<Map<String, Value>> {
     let drain_deadline = drain_deadline(gateway, pool).map(seconds).transpose()?;
     let says = json!({
         "gateway_id": IdKind::Gateway.show(gateway.id),
@@ -54,7 +55,7 @@ fn members(gateway: &GatewayRow, pool: &GatewayPoolRow) -> Result<Map<String, Va
         "virtual_cidr": pool.virtual_cidr,
         "dns": {"servers": *pool.dns_servers},
         "limits": {"max_sessions": pool.max_sessions},
-        "intervals": {"poll": POLL.whole_seconds(), "heartbeat": HEARTBEAT.whole_seconds()},
+        "intervals": {"poll": POLL.whole_seconds(), "heartbeat": heartbeat.interval().whole_seconds()},
         "desired_state": if drain_deadline.is_some() { "drain" } else { "serve" },
         "drain_deadline": drain_deadline,
     });

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{drains, state};
+use super::{drains, state, state::Heartbeat};
 use crate::{
     base::{Cx, Error, IdKind, Kind, Page, PageRequest, Result, TenantId, TenantRef, TenantScope, error::Reason},
     identity::groups::lists,
@@ -173,15 +173,15 @@ async fn drain_in(tx: &Tx, (pool, time): &(PoolRef, Option<Duration>)) -> Result
 
 /// Deletes a pool, revokes its enrollment tokens and its gateways, and returns it. Fails as [`update`] does, with FAILED_PRECONDITION if
 /// one of its gateways is live.
-pub async fn delete(cx: &Cx, store: &Store, pool: &PoolRef) -> Result<GatewayPool> {
-    store.write(cx, pool.clone(), remove).await
+pub async fn delete(cx: &Cx, store: &Store, pool: &PoolRef, heartbeat: Heartbeat) -> Result<GatewayPool> {
+    store.write(cx, (pool.clone(), heartbeat), remove).await
 }
 
-async fn remove(tx: &Tx, pool: &PoolRef) -> Result<GatewayPool> {
+async fn remove(tx: &Tx, (pool, heartbeat): &(PoolRef, Heartbeat)) -> Result<GatewayPool> {
     let (scope, row) = locked(tx, pool).await?;
     let rows = tx.tenant(scope);
     let gateways = rows.gateways().of_pool(row.id).await?;
-    if gateways.iter().any(|gateway| state::is_live(gateway, tx.now())) {
+    if gateways.iter().any(|gateway| state::is_live(gateway, tx.now(), *heartbeat)) {
         let message = "the pool has gateways that are running; stop or revoke them first";
         return Err(Error::precondition(Reason::EnrolledStateConflict, message));
     }

@@ -6,14 +6,14 @@ use super::{LockedUser, ceiling, last_admin, put, record, rules};
 use crate::identity::{AccountChange, AccountStatus, User, UserRef, sessions::records, users};
 use crate::{
     base::{Cx, Error, Result, error::Reason},
-    store::{ChangeKind, Store, Tx},
+    store::{ChangeKind, Store, Tx, columns::EndReason, tables::SessionsAt},
     tenants::Authority,
 };
 
 #[derive(Clone, Debug)]
 pub struct Suspended {
     pub user: User,
-    /// Number of sessions that were ended.
+    /// Number of sessions that were ended: logins, and those of devices.
     pub sessions: u64,
     /// Number of devices that were suspended with the user.
     pub devices: u64,
@@ -59,6 +59,9 @@ async fn suspend_locked(tx: &Tx, locked: &LockedUser) -> Result<Suspended> {
     let status = Some((AccountStatus::Suspended, Some(authority)));
     let change = AccountChange { status, end_sessions: true, ..AccountChange::default() };
     let devices = tx.suspend_devices_of(locked.scope, account.id).await?;
+    let of = SessionsAt::Account(account.id);
+    let of_devices = tx.end_access_sessions(locked.scope, of, EndReason::UserSuspended).await?;
+    let sessions = sessions + of_devices;
     Ok(Suspended { user: put(tx, locked, &change).await?, sessions, devices })
 }
 

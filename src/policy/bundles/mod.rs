@@ -116,7 +116,7 @@ async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
 }
 
 /// The key of a resolution: devices with the same one get the same bytes.
-pub(super) fn key_of(resolved: &Resolved<'_>) -> String {
+pub fn key_of(resolved: &Resolved<'_>) -> String {
     key_of_sources(resolved.sources.iter().map(|source| source.id))
 }
 

@@ -3,6 +3,7 @@
 //! A stored value that a type does not know makes the read fail with an internal error. A column whose type belongs to an
 //! area is a text here, and the area reads it.
 
+mod access;
 mod account;
 mod artifact;
 mod enrolled;
@@ -23,6 +24,7 @@ mod timestamp;
 mod uuid;
 mod words;
 
+pub use access::{Applied, Counters, EndReason, Reading, SessionStatus, Totals};
 pub use account::{AccountStatus, TotpState};
 pub use artifact::{ArtifactKind, MaterialKind};
 pub use enrolled::{DeviceStatus, EnrolledVia, GatewayStatus, Platform};

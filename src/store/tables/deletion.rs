@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, devices, email_domains, enrollment_tokens,
-    gateway_materials, gateway_pools, gateways, grants, group_members, groups, policies, policy_bundles,
-    policy_documents, policy_reports,
+    access_sessions, account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, devices, email_domains,
+    enrollment_tokens, gateway_materials, gateway_pools, gateway_reports, gateways, grants, group_members, groups,
+    metering_reports, policies, policy_bundles, policy_documents, policy_reports,
     rows::{Rows, TenantRows, TenantTable},
     spcs, tenants,
 };
@@ -67,6 +67,9 @@ purged! {
     EmailDomains = email_domains,
     EnrollmentTokens = enrollment_tokens,
     Credentials = credentials,
+    AccessSessions = access_sessions,
+    MeteringReports = metering_reports,
+    GatewayReports = gateway_reports,
     PolicyReports = policy_reports,
     Spcs = spcs,
     Devices = devices,

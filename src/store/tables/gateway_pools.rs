@@ -1,5 +1,7 @@
 //! Pools of the gateways of a tenant.
 
+use std::collections::HashMap;
+
 use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
@@ -86,6 +88,12 @@ impl<C: Db> Rows<'_, C, Entity> {
     pub async fn existing(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
         let found = self.select().filter(Column::Id.is_in(ids.iter().copied())).fetch_all(self.conn).await?;
         Ok(found.into_iter().map(|pool| pool.id).collect())
+    }
+
+    /// Those of the pools that exist, by id.
+    pub async fn of(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Model>> {
+        let found = self.select().filter(Column::Id.is_in(ids.iter().copied())).fetch_all(self.conn).await?;
+        Ok(found.into_iter().map(|pool| (pool.id, pool)).collect())
     }
 
     /// A page of the pools, oldest first, and the total number.

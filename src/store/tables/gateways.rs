@@ -1,21 +1,26 @@
 //! Gateways of a tenant.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use sea_orm::{
-    ActiveValue::Unchanged, Condition, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::Expr,
+    ActiveValue::Unchanged,
+    Condition, IntoActiveModel, QueryOrder, QuerySelect,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait, Query},
 };
 
 use super::{
+    access_sessions,
     credentials::Model as CredentialRow,
+    gateway_pools,
     rows::{Rows, TenantRows, TenantTable, WithId},
     seen::Seen,
 };
 use crate::{
-    base::{PageRequest, Result},
+    base::{EnrolledKind, PageRequest, Result},
     store::{
         Count, Db, Exec, Fetch, UpdateRow,
-        columns::{GatewayStatus, Json, Owner, Stamp},
+        columns::{GatewayStatus, Json, Owner, SessionStatus, Stamp},
         page::page,
     },
 };
@@ -98,15 +103,14 @@ impl<C: Db> Rows<'_, C, Entity> {
     }
 
     /// The ids of the gateways of the tenant that are not revoked, oldest first.
-    pub async fn present(&self) -> Result<Vec<Uuid>> {
+    pub async fn present_ids(&self) -> Result<Vec<Uuid>> {
         let present = self.select().filter(Column::Status.ne(GatewayStatus::Revoked)).order_by_asc(Column::Id);
         Ok(present.select_only().column(Column::Id).into_tuple().fetch_all(self.conn).await?)
     }
 
     /// The gateways of a pool that are not revoked.
     pub async fn of_pool(&self, pool: Uuid) -> Result<Vec<Model>> {
-        let query = self.select().filter(Column::PoolId.eq(pool)).filter(Column::Status.ne(GatewayStatus::Revoked));
-        Ok(query.order_by_asc(Column::Id).fetch_all(self.conn).await?)
+        self.present(Some(pool)).await
     }
 
     /// The ids of the gateways of pools that are not revoked, oldest first.
@@ -142,6 +146,20 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(())
     }
 
+    /// Records a report of a gateway, unless a later call is recorded.
+    pub async fn note_report(&self, id: Uuid, now: Stamp, address: Option<IpAddr>) -> Result<()> {
+        note_seen(self.conn, &Seen { kind: EnrolledKind::Gateway, tenant: self.tenant.tenant(), id, at: now, address })
+            .await
+    }
+
+    /// The gateways that are not revoked, oldest first; those of a pool if it is given.
+    pub async fn present(&self, pool: Option<Uuid>) -> Result<Vec<Model>> {
+        let wanted = Condition::all()
+            .add(Column::Status.ne(GatewayStatus::Revoked))
+            .add_option(pool.map(|pool| Column::PoolId.eq(pool)));
+        Ok(self.select().filter(wanted).order_by_asc(Column::Id).fetch_all(self.conn).await?)
+    }
+
     /// Deletes a gateway. Returns whether it existed.
     pub async fn delete(&self, id: Uuid) -> Result<bool> {
         self.remove(id).await
@@ -159,4 +177,29 @@ pub(in crate::store) async fn note_seen(conn: &impl Db, seen: &Seen) -> Result<(
         .run(conn)
         .await?;
     Ok(())
+}
+
+/// The gateways of any tenant whose drain is over, by itself or with their pool, and that have active sessions, at most `most`.
+pub(in crate::store) async fn drained(conn: &impl Db, now: Stamp, most: u64) -> Result<Vec<Model>> {
+    let pool = Query::select()
+        .column(gateway_pools::Column::Id.as_column_ref())
+        .from(gateway_pools::Entity)
+        .and_where(same(gateway_pools::Column::TenantId, Column::TenantId))
+        .and_where(same(gateway_pools::Column::Id, Column::PoolId))
+        .and_where(gateway_pools::Column::DrainDeadline.lte(now))
+        .take();
+    let session = Query::select()
+        .column(access_sessions::Column::Id.as_column_ref())
+        .from(access_sessions::Entity)
+        .and_where(same(access_sessions::Column::TenantId, Column::TenantId))
+        .and_where(same(access_sessions::Column::GatewayId, Column::Id))
+        .and_where(access_sessions::Column::Status.eq(SessionStatus::Active))
+        .take();
+    let over = Condition::any().add(Column::DrainDeadline.lte(now)).add(Expr::exists(pool));
+    Ok(Entity::find().filter(over).filter(Expr::exists(session)).limit(most).fetch_all(conn).await?)
+}
+
+/// Whether columns of two tables are equal.
+fn same(one: impl ColumnTrait, other: Column) -> Expr {
+    Expr::col(one.as_column_ref()).equals(other.as_column_ref())
 }

@@ -4,8 +4,10 @@
 //! ([`Store::tenant`](super::Store::tenant), [`Tx::tenant`](super::Tx::tenant)), and see them as the types below. The areas
 //! query the other tables themselves; a query that two areas need is here.
 
+pub(super) mod access_sessions;
 pub(super) mod account_roles;
 pub mod accounts;
+pub(super) mod admission;
 pub(super) mod anchor_sets;
 pub(super) mod api_keys;
 pub(super) mod artifacts;
@@ -25,6 +27,7 @@ pub mod factor_attempts;
 pub(super) mod gateway_directories;
 pub(super) mod gateway_materials;
 pub(super) mod gateway_pools;
+pub(super) mod gateway_reports;
 pub(super) mod gateways;
 pub(super) mod grants;
 pub(super) mod group_members;
@@ -37,6 +40,7 @@ pub(super) mod key_encryption;
 pub mod leases;
 pub mod login_sessions;
 pub(super) mod messaging_tenants;
+pub(super) mod metering_reports;
 pub(super) mod namespaces;
 pub mod operations;
 pub mod outbox;
@@ -59,7 +63,12 @@ pub mod tenants;
 pub(super) mod warehouse_tenants;
 pub(super) mod zerotrust_tenants;
 
+pub use access_sessions::{
+    Model as AccessSessionRow, SessionFilter, SessionsAt, are_due as access_sessions_are_due, is_being_killed,
+    prune as prune_access_sessions,
+};
 pub use account_roles::{GROUP, Model as RoleRow, TENANT_WIDE};
+pub use admission::{Credential as AdmissionCredential, Place as AdmissionPlace, Subject as AdmissionSubject};
 pub use anchor_sets::{Model as AnchorSetRow, without_keys as tenants_without_keys};
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
 pub use artifacts::Model as ArtifactRow;
@@ -72,6 +81,7 @@ pub use enrollment_tokens::{Model as EnrollmentTokenRow, TokenFilter, TokenState
 pub use gateway_directories::Model as GatewayDirectoryRow;
 pub use gateway_materials::Model as GatewayMaterialRow;
 pub use gateway_pools::Model as GatewayPoolRow;
+pub use gateway_reports::Model as GatewayReportRow;
 pub use gateways::Model as GatewayRow;
 pub use grants::{
     Model as GrantRow, by_id as grant_by_id, clear_defaults as clear_default_grants, list as grants,
@@ -79,6 +89,7 @@ pub use grants::{
 };
 pub use groups::Model as GroupRow;
 pub use messaging_tenants::Model as MessagingRow;
+pub use metering_reports::{Model as MeteringReportRow, ReportFilter, prune as prune_metering_reports};
 pub use namespaces::{Model as NamespaceRow, names_query as namespace_names_query};
 pub use policies::{Model as PolicyRow, place as policy_place};
 pub use policy_bundles::Model as PolicyBundleRow;

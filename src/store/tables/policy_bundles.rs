@@ -83,6 +83,12 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(last.into_tuple::<Stamp>().fetch_one(self.conn).await?)
     }
 
+    /// The version of the bundle of a resolution.
+    pub async fn version_of(&self, resolution: &str) -> Result<Option<i64>> {
+        let bundle = self.select().filter(Column::Resolution.eq(resolution)).select_only().column(Column::Version);
+        Ok(bundle.into_tuple().fetch_one(self.conn).await?)
+    }
+
     /// The highest version, 0 if there is none.
     pub async fn latest(&self) -> Result<i64> {
         let last = self.select().select_only().column(Column::Version).order_by_desc(Column::Version).limit(1);

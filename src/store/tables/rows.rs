@@ -18,7 +18,12 @@ pub struct TenantRows<'a, C> {
 
 impl<'a, C> TenantRows<'a, C> {
     pub(in crate::store) fn new(conn: &'a C, scope: TenantScope) -> Self {
-        Self { conn, tenant: Owner::from(scope) }
+        Self::of_owner(conn, Owner::from(scope))
+    }
+
+    /// The rows of the tenant of another row. For work that spans tenants.
+    pub(in crate::store) fn of_owner(conn: &'a C, tenant: Owner) -> Self {
+        Self { conn, tenant }
     }
 
     /// The rows in one table.

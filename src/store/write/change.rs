@@ -67,6 +67,8 @@ resources! {
     SpcBundle = "spc_bundle",
     /// A version of a policy. The id is `pol_...`.
     Policy = "policy",
+    /// The sessions that a gateway has to end. The id is that of the gateway.
+    KillList = "kill_list",
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,13 +11,26 @@ use uuid::Uuid;
 
 /// Inserts a `device` or a `gateway` with a credential, and returns its public id as `id`. The members of `of` are `tenant_id`, `name`,
 /// `status`, `token_id`, `seen` and `created` (seconds ago); for a device also `user_id`, `platform`, `group_ids` and `ephemeral`, for a
-/// gateway `pool_id`.
+/// gateway `pool_id`. Or inserts a `session` with `user_id`, `device_id`, `gateway_id`, `pool_id`, `status` and `started` (seconds ago), or
+/// a `report` with `report_id`, `gateway_id` and `end` (seconds ago).
 pub async fn enroll(db: &DatabaseConnection, kind: &str, of: &Json) -> Json {
-    let (id, subject) = (Uuid::now_v7(), if kind == "device" { IdKind::Device } else { IdKind::Gateway });
-    match kind {
-        "device" => device(db, id, of).await,
-        "gateway" => gateway(db, id, of).await,
+    let id = Uuid::now_v7();
+    let subject = match kind {
+        "device" => IdKind::Device,
+        "gateway" => IdKind::Gateway,
+        "session" => {
+            session(db, id, of).await;
+            return json!({"id": IdKind::Session.show(id)});
+        }
+        "report" => {
+            report(db, id, of).await;
+            return json!({"id": of["report_id"]});
+        }
         other => panic!("nothing enrolls as {other}"),
+    };
+    match subject {
+        IdKind::Device => device(db, id, of).await,
+        _ => gateway(db, id, of).await,
     }
     credential(db, kind, id, of).await;
     json!({"id": subject.show(id)})
@@ -152,6 +165,105 @@ async fn credential(db: &DatabaseConnection, kind: &str, subject: Uuid, of: &Jso
         ])
         .take();
     db.execute(&row).await.unwrap();
+}
+
+async fn session(db: &DatabaseConnection, id: Uuid, of: &Json) {
+    let started = ago(of, "started").unwrap_or_else(now);
+    let (status, day) = (text(of, "status", "active"), 86_400_000_000);
+    let ended = (status == "ended").then_some(started);
+    let row = Query::insert()
+        .into_table("access_sessions")
+        .columns([
+            "tenant_id",
+            "id",
+            "gateway_id",
+            "pool_id",
+            "device_id",
+            "account_id",
+            "grant_id",
+            "auth_mode",
+            "policy_version",
+            "started_at",
+            "max_end",
+            "expires_at",
+            "reported_at",
+            "last_activity_at",
+            "bytes_in",
+            "bytes_out",
+            "counters",
+            "status",
+            "end_reason",
+            "ended_at",
+            "end_reported",
+        ])
+        .values_panic([
+            tenant(of).into(),
+            id.into(),
+            named(of, "gateway_id", IdKind::Gateway).into(),
+            named(of, "pool_id", IdKind::GatewayPool).into(),
+            named(of, "device_id", IdKind::Device).into(),
+            of["user_id"].as_str().map(|id| IdKind::User.read(id).unwrap()).into(),
+            id.into(),
+            "B".into(),
+            1_i64.into(),
+            started.into(),
+            (now() + day).into(),
+            (now() + day).into(),
+            started.into(),
+            started.into(),
+            1_i64.into(),
+            2_i64.into(),
+            "{}".into(),
+            status.into(),
+            ended.map(|_| "closed").into(),
+            ended.into(),
+            ended.is_some().into(),
+        ])
+        .take();
+    db.execute(&row).await.unwrap();
+}
+
+async fn report(db: &DatabaseConnection, id: Uuid, of: &Json) {
+    let end = ago(of, "end").unwrap_or_else(now);
+    let row = Query::insert()
+        .into_table("metering_reports")
+        .columns([
+            "tenant_id",
+            "gateway_id",
+            "report_id",
+            "id",
+            "sequence",
+            "window_start",
+            "window_end",
+            "received_at",
+            "accepted",
+            "rejected",
+            "bytes_in",
+            "bytes_out",
+            "totals",
+        ])
+        .values_panic([
+            tenant(of).into(),
+            named(of, "gateway_id", IdKind::Gateway).into(),
+            text(of, "report_id", "r1").into(),
+            id.into(),
+            1_i64.into(),
+            (end - 60_000_000).into(),
+            end.into(),
+            end.into(),
+            1_i64.into(),
+            0_i64.into(),
+            1_i64.into(),
+            2_i64.into(),
+            r#"{"active_sessions":1,"peak_sessions":1,"cpu":null,"mem":null,"mbps":null}"#.into(),
+        ])
+        .take();
+    db.execute(&row).await.unwrap();
+}
+
+/// The id in a member.
+fn named(of: &Json, member: &str, kind: IdKind) -> Uuid {
+    of[member].as_str().map_or_else(Uuid::now_v7, |id| kind.read(id).unwrap())
 }
 
 /// A connection that may write.

@@ -7,7 +7,8 @@ use prost_reflect::{FieldDescriptor, ReflectMessage as _};
 use super::grpc;
 
 /// Prefixes of ids on the zero-trust surface.
-const IDS: [&str; 11] = ["ten_", "usr_", "grp_", "key_", "pool_", "tok_", "dev_", "gw_", "pol_", "sgn_", "rot_"];
+const IDS: [&str; 13] =
+    ["ten_", "usr_", "grp_", "key_", "pool_", "tok_", "dev_", "gw_", "pol_", "sgn_", "rot_", "ses_", "grt_"];
 /// Members that are not secret but differ between runs. The digest of a policy depends on the ids in it.
 const VARYING: [&str; 5] = ["prefix", "next_cursor", "request_id", "serial", "digest"];
 /// Members with the id of a signing key, which is 32 hex digits.

@@ -1,5 +1,6 @@
 //! The zero-trust surface and its rules.
 
+mod access;
 mod api_keys;
 mod conversation;
 mod device_policy;
@@ -7,11 +8,14 @@ mod devices;
 mod enrolled;
 mod enrollment;
 mod enrollment_tokens;
+mod gateway_calls;
 mod gateway_config;
+mod gateway_health;
 mod gateway_pools;
 mod gateways;
 mod groups_rest;
 mod groups_rules;
+mod metering;
 mod password_change;
 mod policy;
 mod policy_explain;

@@ -6,7 +6,10 @@ use futures::future::join_all;
 use sea_orm::{EntityTrait, QueryOrder};
 use tenantry::{
     base::{Error, IdKind, Kind, PageRequest, Reach, TenantRef, TenantScope, error::Reason},
-    fleet::pools::{self, PoolChange, PoolRef},
+    fleet::{
+        Heartbeat,
+        pools::{self, PoolChange, PoolRef},
+    },
     identity::{
         group_deletion,
         groups::{self, GroupRef, NewGroup},
@@ -193,7 +196,7 @@ both_databases! {
         };
         put(&db, listing(&[&pool])).await.unwrap();
         let pool_ref = PoolRef { tenant: acme(), id: pool.clone(), version: None };
-        pools::delete(&cx, &db, &pool_ref).await.unwrap();
+        pools::delete(&cx, &db, &pool_ref, Heartbeat::default()).await.unwrap();
         put(&db, listing(&[&pool])).await.expect("it is in the current policy");
         put(&db, refreshing(60)).await.unwrap();
         let refused = put(&db, listing(&[&pool])).await.unwrap_err();

@@ -1,0 +1,106 @@
+//! Grants: signed permissions to start a session (zero-trust contract, section 6.3).
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Question, facts::Facts};
+use crate::{
+    base::{ExpiringCache, IdKind, Result, TenantId, TenantScope},
+    store::{columns::KeyUse, tables::AccessSessionRow},
+    trust::{ArtifactKey, Trust, jws},
+};
+
+/// The type in the header.
+const TYP: &str = "grant+jwt";
+/// Validity of a grant.
+pub const LIFE: time::Duration = time::Duration::seconds(120);
+/// Maximum number of tenants whose keys are kept, and how long they are used without a look at the database.
+const KEPT: u64 = 10_000;
+const FRESH: Duration = Duration::from_secs(2);
+
+/// The keys that sign grants.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    trust: Trust,
+    read: ExpiringCache<TenantId, Arc<ArtifactKey>>,
+}
+
+impl Keys {
+    pub fn new(trust: Trust) -> Self {
+        Self { trust, read: ExpiringCache::new(KEPT, FRESH) }
+    }
+
+    /// The key of a tenant. The first call makes the keys of the tenant.
+    pub async fn of(&self, scope: TenantScope) -> Result<Arc<ArtifactKey>> {
+        if let Some(key) = self.read.get(&scope.tenant()) {
+            return Ok(key);
+        }
+        self.trust.latest_anchors(scope).await?;
+        let key = self.trust.signing_key(scope, KeyUse::AdmissionSigning).await?;
+        self.read.insert(scope.tenant(), key.clone());
+        Ok(key)
+    }
+}
+
+/// The claims of a grant, in the documented order.
+#[derive(Debug, Serialize)]
+pub struct Claims<'a> {
+    jti: String,
+    sid: String,
+    sub: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<String>,
+    gw: String,
+    pool: String,
+    cnf: Confirmation<'a>,
+    pol: Policy,
+    max_end: i64,
+    iat: i64,
+    exp: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct Confirmation<'a> {
+    jkt: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Policy {
+    version: i64,
+}
+
+impl<'a> Claims<'a> {
+    pub fn new(
+        facts: &Facts,
+        question: &'a Question,
+        session: &AccessSessionRow,
+        grant: Uuid,
+        max_end: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Self {
+        Self {
+            jti: IdKind::Grant.show(grant),
+            sid: IdKind::Session.show(session.id),
+            sub: format!("device:{}", facts.shown_device()),
+            uid: facts.subject.account.map(|id| IdKind::User.show(id)),
+            gw: IdKind::Gateway.show(session.gateway_id),
+            pool: IdKind::GatewayPool.show(facts.place.pool),
+            cnf: Confirmation { jkt: &question.client_key },
+            pol: Policy { version: facts.policy_version() },
+            max_end: max_end.unix_timestamp(),
+            iat: now.unix_timestamp(),
+            exp: (now + LIFE).unix_timestamp(),
+        }
+    }
+
+    pub fn sign(&self, key: &ArtifactKey) -> Result<String> {
+        jws::sign(TYP, self, key)
+    }
+
+    pub fn expires_at(&self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(self.exp).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+}
