@@ -188,7 +188,7 @@ impl Board {
             self.0.store.tenant(scope).devices().of_members(group).await?.into_iter().collect();
         self.mark_where(Some(tenant), |slot| match slot.topic {
             Topic::DevicePolicy { device } => members.contains(&device) || slot.was_in(group),
-            Topic::TrustAnchors | Topic::GatewayPolicy { .. } | Topic::DeploymentConfig { .. } => false,
+            _ => false,
         });
         Ok(())
     }
@@ -229,6 +229,8 @@ fn concerns(event: &Event, topic: Topic) -> bool {
             Topic::DeploymentConfig { gateway } => {
                 is(Resource::GatewayPool) || is(Resource::Gateway) && event.key == IdKind::Gateway.show(gateway)
             }
+            Topic::SpcBundle => is(Resource::SpcBundle),
+            Topic::KillList { gateway } => is(Resource::KillList) && event.key == IdKind::Gateway.show(gateway),
             // Changes of groups are looked up.
             Topic::DevicePolicy { device } => {
                 is(Resource::Policy) || is(Resource::Device) && event.key == IdKind::Device.show(device)

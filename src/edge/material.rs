@@ -8,7 +8,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
+    access::KillList,
+    base::IdKind,
     policy::bundles::Bundle,
+    spc,
     store::columns::MaterialKind,
     trust::{AnchorSet, Artifact},
 };
@@ -22,6 +25,10 @@ pub enum Topic {
     GatewayPolicy { bucket: u32 },
     /// The configuration of a gateway.
     DeploymentConfig { gateway: Uuid },
+    /// The keys of security policy certificates, and those that are revoked.
+    SpcBundle,
+    /// The sessions that a gateway has to end. Not signed.
+    KillList { gateway: Uuid },
     /// The policy of a device.
     DevicePolicy { device: Uuid },
 }
@@ -33,6 +40,8 @@ impl Topic {
             Self::TrustAnchors => Some(MaterialKind::TrustAnchors),
             Self::GatewayPolicy { .. } => Some(MaterialKind::GatewayPolicy),
             Self::DeploymentConfig { .. } => Some(MaterialKind::DeploymentConfig),
+            Self::SpcBundle => Some(MaterialKind::SpcBundle),
+            Self::KillList { .. } => Some(MaterialKind::KillList),
             Self::DevicePolicy { .. } => None,
         }
     }
@@ -93,6 +102,33 @@ impl From<Bundle> for State {
             number: bundle.version,
             digest: bundle.digest.into(),
             envelope: bundle.envelope.into(),
+            renew_at: None,
+            known_at: Instant::now(),
+        }))
+    }
+}
+
+impl From<spc::bundles::Bundle> for State {
+    fn from(bundle: spc::bundles::Bundle) -> Self {
+        Self::Known(Arc::new(Material {
+            renew_at: Some(bundle.renew_at()),
+            number: bundle.sequence,
+            digest: bundle.digest.into(),
+            envelope: bundle.envelope.into(),
+            known_at: Instant::now(),
+        }))
+    }
+}
+
+impl From<KillList> for State {
+    /// The ids of the sessions, one a line.
+    fn from(list: KillList) -> Self {
+        let ids: Vec<_> = list.sessions.into_iter().map(|id| IdKind::Session.show(id)).collect();
+        let lines = ids.join("\n");
+        Self::Known(Arc::new(Material {
+            number: list.version,
+            digest: bundle_verify::digest(lines.as_bytes()).into(),
+            envelope: lines.into(),
             renew_at: None,
             known_at: Instant::now(),
         }))

@@ -5,6 +5,7 @@
 
 mod board;
 mod gateway_stream;
+mod manifest;
 mod material;
 mod measures;
 mod refresh;
@@ -17,6 +18,7 @@ pub mod rollout;
 
 pub use board::{Board, Subscription};
 pub use gateway_stream::{Follower, GatewayStream, Held, Message, Report};
+pub use manifest::manifest;
 pub use material::{Material, State, Topic};
 pub use reports::Reports;
 pub use watch::{Event, watch};

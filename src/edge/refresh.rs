@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{Board, State, Topic, slot::Slot};
 use crate::{
+    access::kill_list,
     base::{Error, Kind, Result, TenantScope},
     fleet::gateways::DeploymentConfig,
     policy::{
@@ -20,6 +21,7 @@ use crate::{
         bundles,
         gateway_view::{self, GatewayView},
     },
+    spc,
 };
 
 /// The number of tenants that are read at once.
@@ -54,12 +56,12 @@ impl Board {
 
     /// Reads topics of a tenant again. Those that cannot be read stay stale; returns whether there are any.
     async fn refresh(&self, scope: TenantScope, slots: Vec<Arc<Slot>>) -> bool {
-        let (mut anchors, mut views, mut configs, mut devices) = (None, BTreeMap::new(), Vec::new(), HashMap::new());
+        let (mut anchors, mut views, mut others, mut devices) = (None, BTreeMap::new(), Vec::new(), HashMap::new());
         for slot in slots {
             match slot.topic {
                 Topic::TrustAnchors => anchors = Some(slot),
                 Topic::GatewayPolicy { bucket } => drop(views.insert(bucket, slot)),
-                Topic::DeploymentConfig { gateway } => configs.push((gateway, slot)),
+                Topic::DeploymentConfig { .. } | Topic::SpcBundle | Topic::KillList { .. } => others.push(slot),
                 Topic::DevicePolicy { device } => drop(devices.insert(device, slot)),
             }
         }
@@ -70,9 +72,8 @@ impl Board {
             self.apply(read, [slot], &mut failed);
         }
         self.refresh_views(scope, views, &mut failed).await;
-        for (gateway, slot) in configs {
-            let config = DeploymentConfig { gateway, heartbeat: self.heartbeat() };
-            let read = self.trust().artifact(scope, config).await.map(State::from);
+        for slot in others {
+            let read = self.read(scope, slot.topic).await;
             self.apply(read, [slot], &mut failed);
         }
         self.refresh_devices(scope, devices, &mut failed).await;
@@ -81,6 +82,24 @@ impl Board {
         }
         self.mark(scope.tenant(), failed);
         true
+    }
+
+    /// The state of a topic that shares nothing with others.
+    async fn read(&self, scope: TenantScope, topic: Topic) -> Result<State> {
+        match topic {
+            Topic::DeploymentConfig { gateway } => {
+                let config = DeploymentConfig { gateway, heartbeat: self.heartbeat() };
+                self.trust().artifact(scope, config).await.map(State::from)
+            }
+            Topic::SpcBundle => spc::bundles::full(self.store(), self.trust(), scope).await.map(State::from),
+            Topic::KillList { gateway } => {
+                let now = self.store().clock().now().into();
+                kill_list(&self.store().tenant(scope), gateway, now).await.map(State::from)
+            }
+            Topic::TrustAnchors | Topic::GatewayPolicy { .. } | Topic::DevicePolicy { .. } => {
+                Err(Error::internal("a topic is not read by itself"))
+            }
+        }
     }
 
     /// The policies of gateways, read and signed once for all buckets that have the same.

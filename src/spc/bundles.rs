@@ -16,7 +16,7 @@ use crate::{
         tables::{SignerRow, SpcBundleRow, SpcStateRow, TenantRows},
     },
     tenants,
-    trust::{ArtifactKey, Trust, sign},
+    trust::{ArtifactKey, Trust, require_active, sign},
 };
 
 const TYPE: &str = "application/vnd.tenantry.spc-bundle+json";
@@ -104,9 +104,12 @@ async fn stored(store: &Store, trust: &Trust, scope: TenantScope) -> Result<SpcB
         return Ok(bundle);
     }
     trust.latest_anchors(scope).await?;
-    let key = trust.signing_key(scope, KeyUse::SpcSigning).await?;
     let system = Cx::system("spc.bundle.issue", store.clock().clone());
-    store.write(&system, New { scope, key }, sign_in).await
+    let sign = || async {
+        let key = trust.signing_key(scope, KeyUse::SpcSigning).await?;
+        store.write(&system, New { scope, key }, sign_in).await
+    };
+    trust.with_current_keys(sign).await
 }
 
 /// A bundle, if it has the current sequence and keys, and does not end soon.
@@ -134,6 +137,7 @@ async fn sign_in(tx: &Tx, new: &New) -> Result<SpcBundleRow> {
         tx.audit_only(Some(tenant), tenant.zero_trust(), json!({"sequence": bundle.sequence}));
         return Ok(bundle);
     }
+    require_active(tx, scope, KeyUse::SpcSigning, new.key.id()).await?;
     let is_known = |state: &SpcStateRow| {
         before.as_ref().is_none_or(|before| before.sequence != state.sequence || before.keys == keys)
     };

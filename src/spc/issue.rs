@@ -23,7 +23,7 @@ use crate::{
         tables::{DeviceRow, PolicyRow, SpcRow, TenantRows},
     },
     tenants,
-    trust::{ArtifactKey, Trust, sign_jws},
+    trust::{ArtifactKey, Trust, require_active, sign_jws},
 };
 
 /// Maximum length of a certificate, which gateways check.
@@ -61,9 +61,12 @@ pub async fn issue(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, ne
     let new = rules::check(cx.caller.basis, new)?;
     let scope = tenants::reach(cx, store, tenant).await?;
     trust.latest_anchors(scope).await?;
-    let key = trust.signing_key(scope, KeyUse::SpcSigning).await?;
-    let input = Input { tenant: tenant.clone(), new, key, domain: trust.domain().clone() };
-    store.write(cx, input, issue_in).await
+    let sign = || async {
+        let key = trust.signing_key(scope, KeyUse::SpcSigning).await?;
+        let input = Input { tenant: tenant.clone(), new: new.clone(), key, domain: trust.domain().clone() };
+        store.write(cx, input, issue_in).await
+    };
+    trust.with_current_keys(sign).await
 }
 
 async fn issue_in(tx: &Tx, input: &Input) -> Result<Issued> {
@@ -71,6 +74,7 @@ async fn issue_in(tx: &Tx, input: &Input) -> Result<Issued> {
     let (tenant, scope) = tenants::resolve_locked(tx, &input.tenant).await?;
     let (rows, new) = (tx.tenant(scope), &input.new);
     let device = rows.devices().get_locked(new.device).await?.ok_or_else(rules::device_not_found)?;
+    require_active(tx, scope, KeyUse::SpcSigning, input.key.id()).await?;
     if !tenant.status.admits() {
         return Err(inactive("the tenant is not active"));
     }

@@ -24,12 +24,27 @@ pub enum Interest {
     Policies,
     /// The pools of gateways.
     Pools,
+    /// The trust anchors.
+    Anchors,
+    /// The revocations of security policy certificates.
+    Spcs,
+    /// Everything that a gateway needs.
+    Materials,
 }
 
 impl Interest {
     fn resources(self) -> &'static [Resource] {
         match self {
             Self::Policies => &[Resource::Policy, Resource::Group, Resource::TrustAnchors, Resource::Tenant],
+            Self::Anchors => &[Resource::TrustAnchors, Resource::Tenant],
+            Self::Spcs => &[Resource::SpcBundle, Resource::TrustAnchors, Resource::Tenant],
+            Self::Materials => &[
+                Resource::Policy,
+                Resource::GatewayPool,
+                Resource::SpcBundle,
+                Resource::TrustAnchors,
+                Resource::Tenant,
+            ],
             Self::Pools => &[Resource::GatewayPool, Resource::TrustAnchors, Resource::Tenant],
         }
     }

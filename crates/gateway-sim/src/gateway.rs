@@ -92,6 +92,12 @@ impl Gateway {
                 Some(stream_response::Message::Drain(drain)) => {
                     wait = Duration::from_millis(drain.reconnect_after_ms.try_into().unwrap_or_default());
                 }
+                Some(stream_response::Message::KillList(list)) => {
+                    let material = Material::KillList;
+                    progress.applied(self.number, material, list.number, &list.session_ids.join(" "));
+                    let ack = Ack { material: material.into(), number: list.number };
+                    let _ = reports.send(request(stream_request::Message::Ack(ack))).await;
+                }
                 Some(stream_response::Message::Bookmark(_)) | None => {}
             }
         }
@@ -147,6 +153,9 @@ impl Gateway {
             }
             Material::GatewayPolicy => Kind::GatewayPolicy,
             Material::DeploymentConfig => Kind::DeploymentConfig,
+            Material::SpcBundle => Kind::SpcBundle,
+            // Not signed.
+            Material::KillList => return Err(Refusal::WrongType),
             Material::Unspecified => return Err(Refusal::WrongType),
         };
         Ok(self.shelf.accept(&self.enrolled.anchors, kind, envelope, now)?.digest.clone())

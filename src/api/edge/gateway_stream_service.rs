@@ -12,11 +12,20 @@ use crate::{
     edge::{Follower, GatewayStream, Held, Message, Report, Topic},
     policy::canary,
     proto::edge::v1::{
-        Bookmark, Drain, Material, StreamRequest, StreamResponse, Subscribe, Update, stream_request, stream_response,
+        Bookmark, Drain, KillList, Material, StreamRequest, StreamResponse, Subscribe, Update, stream_request,
+        stream_response,
     },
     tenants,
 };
 
+/// What a gateway gets that names nothing.
+const ALL: [Material; 5] = [
+    Material::TrustAnchors,
+    Material::GatewayPolicy,
+    Material::DeploymentConfig,
+    Material::SpcBundle,
+    Material::KillList,
+];
 /// Maximum lengths in a refusal, in characters.
 const MAX_CODE: usize = 64;
 const MAX_DETAIL: usize = 500;
@@ -63,6 +72,8 @@ impl Topics {
             Ok(Material::TrustAnchors) => Ok(Topic::TrustAnchors),
             Ok(Material::GatewayPolicy) => Ok(Topic::GatewayPolicy { bucket: self.bucket }),
             Ok(Material::DeploymentConfig) => Ok(Topic::DeploymentConfig { gateway: self.gateway }),
+            Ok(Material::SpcBundle) => Ok(Topic::SpcBundle),
+            Ok(Material::KillList) => Ok(Topic::KillList { gateway: self.gateway }),
             Ok(Material::Unspecified) | Err(_) => Err(invalid("material", "the material is not known")),
         }
     }
@@ -85,7 +96,7 @@ impl Topics {
     }
 
     fn subscribe(self, subscribe: Subscribe) -> Result<Report> {
-        let all = [Material::TrustAnchors, Material::GatewayPolicy, Material::DeploymentConfig].map(i32::from).to_vec();
+        let all = ALL.map(i32::from).to_vec();
         let wanted = if subscribe.materials.is_empty() { all } else { subscribe.materials };
         let mut topics = Vec::new();
         for material in wanted {
@@ -102,12 +113,19 @@ fn material(topic: Topic) -> Material {
         Topic::TrustAnchors => Material::TrustAnchors,
         Topic::GatewayPolicy { .. } => Material::GatewayPolicy,
         Topic::DeploymentConfig { .. } => Material::DeploymentConfig,
+        Topic::SpcBundle => Material::SpcBundle,
+        Topic::KillList { .. } => Material::KillList,
         Topic::DevicePolicy { .. } => Material::Unspecified,
     }
 }
 
 fn response(message: Message) -> StreamResponse {
     let message = match message {
+        Message::Update { topic: Topic::KillList { .. }, material } => {
+            let lines = String::from_utf8_lossy(&material.envelope);
+            let session_ids = lines.lines().map(str::to_owned).collect();
+            stream_response::Message::KillList(KillList { number: material.number, session_ids })
+        }
         Message::Update { topic, material: state } => stream_response::Message::Update(Update {
             material: material(topic).into(),
             number: state.number,

@@ -11,20 +11,20 @@ use crate::{
         zerotrust::{artifacts::envelope, watched::watch},
     },
     base::{Basis, Cx, Error, IdKind, Result, TenantScope},
-    edge::Topic,
+    edge::{self, Topic},
     fleet::gateways::DeploymentConfig,
     policy::{canary, gateway_view::GatewayView},
     proto::zerotrust::v1::{
         GetDeploymentConfigRequest, GetDeploymentConfigResponse, GetGatewayPolicyBundleRequest,
         GetGatewayPolicyBundleResponse, GetGatewaySpcBundleRequest, GetGatewaySpcBundleResponse,
-        GetGatewayTrustAnchorsRequest, GetGatewayTrustAnchorsResponse, WatchDeploymentConfigRequest,
-        WatchDeploymentConfigResponse, WatchGatewayPolicyBundleRequest, WatchGatewayPolicyBundleResponse,
-        WatchGatewayTrustAnchorsRequest, WatchGatewayTrustAnchorsResponse,
+        GetGatewayTrustAnchorsRequest, GetGatewayTrustAnchorsResponse, GetManifestRequest, GetManifestResponse,
+        WatchDeploymentConfigRequest, WatchDeploymentConfigResponse, WatchGatewayPolicyBundleRequest,
+        WatchGatewayPolicyBundleResponse, WatchGatewayTrustAnchorsRequest, WatchGatewayTrustAnchorsResponse,
     },
     spc::bundles,
     streams::Interest,
     tenants,
-    trust::Artifact,
+    trust::{AnchorSet, Artifact},
 };
 
 pub struct GatewayRuntime {
@@ -35,29 +35,36 @@ impl GatewayRuntimeService for GatewayRuntime {
     async fn get_gateway_trust_anchors(
         &self,
         cx: &Cx,
-        _: GetGatewayTrustAnchorsRequest,
+        message: GetGatewayTrustAnchorsRequest,
     ) -> Result<GetGatewayTrustAnchorsResponse> {
-        let set = self.deps.trust.anchors(cx, cx.tenant()?, None).await?;
+        let wait = Wait::read(message.wait, message.known)?;
+        let scope = self.scope(cx).await?;
+        let read = || self.deps.trust.latest_anchors(scope);
+        let set = self.current(cx, Interest::Anchors, wait, |set: &AnchorSet| &set.digest, read).await?;
         Ok(GetGatewayTrustAnchorsResponse { envelope: Some(envelope(&set.envelope)?), digest: set.digest })
     }
 
     async fn get_gateway_policy_bundle(
         &self,
         cx: &Cx,
-        _: GetGatewayPolicyBundleRequest,
+        message: GetGatewayPolicyBundleRequest,
     ) -> Result<GetGatewayPolicyBundleResponse> {
-        let scope = self.scope(cx).await?;
-        let view = GatewayView { bucket: bucket(cx)? };
-        let bundle = self.deps.trust.artifact(scope, view).await?;
+        let wait = Wait::read(message.wait, message.known)?;
+        let (scope, view) = (self.scope(cx).await?, GatewayView { bucket: bucket(cx)? });
+        let read = || self.deps.trust.artifact(scope, view);
+        let bundle = self.current(cx, Interest::Policies, wait, |bundle: &Artifact| &bundle.digest, read).await?;
         Ok(GetGatewayPolicyBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
 
     async fn get_gateway_spc_bundle(
         &self,
         cx: &Cx,
-        _: GetGatewaySpcBundleRequest,
+        message: GetGatewaySpcBundleRequest,
     ) -> Result<GetGatewaySpcBundleResponse> {
-        let bundle = bundles::full(&self.deps.store, &self.deps.trust, self.scope(cx).await?).await?;
+        let wait = Wait::read(message.wait, message.known)?;
+        let scope = self.scope(cx).await?;
+        let read = || bundles::full(&self.deps.store, &self.deps.trust, scope);
+        let bundle = self.current(cx, Interest::Spcs, wait, |bundle: &bundles::Bundle| &bundle.digest, read).await?;
         Ok(GetGatewaySpcBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
 
@@ -88,12 +95,19 @@ impl GatewayRuntimeService for GatewayRuntime {
     ) -> Result<GetDeploymentConfigResponse> {
         let wait = Wait::read(message.wait, message.known)?;
         let (scope, gateway) = (self.scope(cx).await?, gateway(cx)?);
-        let (config, id) =
-            (DeploymentConfig { gateway, heartbeat: self.deps.settings.heartbeat }, IdKind::Gateway.show(gateway));
+        let config = DeploymentConfig { gateway, heartbeat: self.deps.settings.heartbeat };
         let read = || self.deps.trust.artifact(scope, config);
-        let on = (Interest::Pools, id.as_str());
-        let found = wait::current(cx, &self.deps, on, wait, |config: &Artifact| &config.digest, read).await?;
+        let found = self.current(cx, Interest::Pools, wait, |config: &Artifact| &config.digest, read).await?;
         Ok(GetDeploymentConfigResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
+    }
+
+    async fn get_manifest(&self, cx: &Cx, message: GetManifestRequest) -> Result<GetManifestResponse> {
+        let wait = Wait::read(message.wait, message.known)?;
+        let (scope, gateway) = (self.scope(cx).await?, gateway(cx)?);
+        let (store, trust) = (&self.deps.store, &self.deps.trust);
+        let read = || edge::manifest(store, trust, scope, gateway, self.deps.settings.heartbeat);
+        let found = self.current(cx, Interest::Materials, wait, |found: &Artifact| &found.digest, read).await?;
+        Ok(GetManifestResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
     }
 
     async fn watch_deployment_config(
@@ -108,6 +122,23 @@ impl GatewayRuntimeService for GatewayRuntime {
 }
 
 impl GatewayRuntime {
+    /// What `read` returns for the gateway that calls; if it has that already, only after a change or the time.
+    async fn current<T, F>(
+        &self,
+        cx: &Cx,
+        interest: Interest,
+        wait: Option<Wait>,
+        digest: fn(&T) -> &str,
+        read: impl Fn() -> F + Send,
+    ) -> Result<T>
+    where
+        T: Send,
+        F: Future<Output = Result<T>> + Send,
+    {
+        let id = IdKind::Gateway.show(gateway(cx)?);
+        wait::current(cx, &self.deps, (interest, id.as_str()), wait, digest, read).await
+    }
+
     /// The tenant of the gateway that calls.
     async fn scope(&self, cx: &Cx) -> Result<TenantScope> {
         tenants::reach(cx, &self.deps.store, cx.tenant()?).await

@@ -31,6 +31,8 @@ words! {
         TrustAnchors = "trust-anchors",
         GatewayPolicy = "gateway-policy",
         DeploymentConfig = "deployment-config",
+        SpcBundle = "spc-bundle",
+        KillList = "kill-list",
     }
 }
 

@@ -1,7 +1,7 @@
 //! The signed artifacts of a tenant: the newest one of each kind and place.
 
 use sea_orm::{
-    IntoActiveModel,
+    IntoActiveModel, QueryOrder, QuerySelect,
     entity::prelude::*,
     sea_query::{ExprTrait, OnConflict},
 };
@@ -76,6 +76,13 @@ impl<C: Db> Rows<'_, C, Entity> {
         let again = OnConflict::columns(place).update_columns(columns).to_owned();
         Entity::insert(artifact.into_active_model()).on_conflict(again).run(self.conn).await?;
         Ok(())
+    }
+
+    /// When the last artifact that a key signed expires, among those that have not expired.
+    pub async fn signed_until(&self, key_id: &str, now: Stamp) -> Result<Option<Stamp>> {
+        let signed = self.select().filter(Column::KeyId.eq(key_id)).filter(Column::ExpiresAt.gt(now));
+        let last = signed.order_by_desc(Column::ExpiresAt).limit(1).select_only().column(Column::ExpiresAt);
+        Ok(last.into_tuple::<Stamp>().fetch_one(self.conn).await?)
     }
 
     /// Deletes the artifacts of a kind that have expired.

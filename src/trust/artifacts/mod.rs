@@ -152,7 +152,9 @@ fn signed<S: ArtifactSource>(
 /// Whether a stored artifact still says this, under a key that is trusted, for long enough.
 fn is_current(row: &ArtifactRow, content: &Content, signers: &[SignerRow], now: OffsetDateTime) -> bool {
     let trusted = |signer: &SignerRow| {
-        signer.key_id == row.key_id && matches!(signer.state, KeyState::Active | KeyState::Retiring)
+        signer.key_id == row.key_id
+            && signer.retired_at.is_none()
+            && matches!(signer.state, KeyState::Active | KeyState::Retiring)
     };
     let (issued_at, expires_at) = (row.issued_at.time(), row.expires_at.time());
     let is_fresh = now < issued_at + (expires_at - issued_at) * 2 / 3;

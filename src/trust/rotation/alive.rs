@@ -23,8 +23,10 @@ pub(super) async fn until(
     let end = match (owner, longest_life(key_use)) {
         (_, Some(life)) => Some(replaced_at + life),
         (Owner::Tenant(scope), None) if key_use == KeyUse::PolicySigning => {
-            let bundles = tx.tenant(scope).policy_bundles();
-            bundles.signed_until(key.key_id(), now.into()).await?.map(Stamp::time)
+            let rows = tx.tenant(scope);
+            let bundles = rows.policy_bundles().signed_until(key.key_id(), now.into()).await?;
+            let artifacts = rows.artifacts().signed_until(key.key_id(), now.into()).await?;
+            bundles.into_iter().chain(artifacts).max().map(Stamp::time)
         }
         _ => None,
     };

@@ -1,6 +1,7 @@
 //! Streams of gateways, with the reference client: every artifact is verified by `bundle-verify`.
 
 mod ends;
+mod manifest;
 mod messages;
 mod restarts;
 mod rollout;

@@ -11,7 +11,7 @@ use crate::harness::{http::Http, server::Server};
 const POLICY: &str = "/v1/gateway/runtime/policy-bundle";
 
 /// A client whose next call is a GET of this path by a gateway.
-fn of_gateway(server: &Server, enrolled: &Enrolled, path: &str) -> Http {
+pub(super) fn of_gateway(server: &Server, enrolled: &Enrolled, path: &str) -> Http {
     let proof = enrolled.key.dpop("GET", &format!("{}{path}", url(server)), &enrolled.device_token);
     server.http().header("authorization", &format!("DPoP {}", enrolled.device_token)).header("dpop", &proof)
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tenantry::{
     base::{IdKind, Reach, TenantRef, TenantScope},
     edge::{Board, State, Subscription, Topic},
+    fleet::Heartbeat,
     identity::groups::{self, GroupRef, NewGroup},
     jobs::{self, store::relay::Relay},
     policy::publish::{self, Content, NewPolicy, ScopeInput},
@@ -164,7 +165,7 @@ both_databases! {
         let settings = TrustSettings { domain: Default::default(), refresh: time::Duration::seconds(300) };
         let trust = Trust::new(db.store.clone(), sealer, settings);
         let mut hub = Hub::new(&db.store);
-        let board = Board::new(&db.store, &trust, hub.demand());
+        let board = Board::new(&db.store, &trust, Heartbeat::new(time::Duration::seconds(30)), hub.demand());
         hub.follow(Arc::new(board.clone()));
         let (stop, running) = (CancellationToken::new(), board.clone());
         let (of_hub, of_board) = (stop.clone(), stop.clone());
