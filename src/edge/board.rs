@@ -32,6 +32,8 @@ struct Inner {
     demand: Demand,
     tenants: Mutex<HashMap<TenantId, Followed>>,
     stale: Mutex<HashMap<TenantId, HashSet<Topic>>>,
+    /// The tenants whose topics are being read.
+    reading: Mutex<HashSet<TenantId>>,
     /// Rings when a topic becomes stale.
     bell: Notify,
 }
@@ -91,8 +93,17 @@ impl Drop for Subscription {
 
 impl Board {
     pub fn new(store: &Store, trust: &Trust, heartbeat: Heartbeat, demand: Demand) -> Self {
-        let (tenants, stale, bell) = (Mutex::default(), Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { store: store.clone(), trust: trust.clone(), heartbeat, demand, tenants, stale, bell }))
+        let (tenants, stale, reading, bell) = (Mutex::default(), Mutex::default(), Mutex::default(), Notify::new());
+        Self(Arc::new(Inner {
+            store: store.clone(),
+            trust: trust.clone(),
+            heartbeat,
+            demand,
+            tenants,
+            stale,
+            reading,
+            bell,
+        }))
     }
 
     /// Follows a topic of a tenant. `bell` rings when its state is known and after each change.
@@ -138,16 +149,29 @@ impl Board {
         self.0.bell.notified().await;
     }
 
-    /// Takes the stale topics that are still followed.
+    /// Takes the stale topics that are still followed, of tenants that are not being read. Their reading ends with [`Self::read_through`].
     pub(super) fn take_stale(&self) -> Vec<(TenantScope, Vec<Arc<Slot>>)> {
-        let stale = std::mem::take(&mut *self.stale());
+        let stale: Vec<_> = {
+            let (mut stale, mut reading) = (self.stale(), self.reading());
+            stale.extract_if(|tenant, _| reading.insert(*tenant)).collect()
+        };
         let tenants = self.tenants();
         let of_tenant = |(tenant, topics): (TenantId, HashSet<Topic>)| {
-            let followed = tenants.get(&tenant)?;
+            let Some(followed) = tenants.get(&tenant) else {
+                self.reading().remove(&tenant);
+                return None;
+            };
             let slots = topics.iter().filter_map(|topic| followed.slots.get(topic).cloned()).collect();
             Some((followed.scope, slots))
         };
         stale.into_iter().filter_map(of_tenant).collect()
+    }
+
+    /// The topics of a tenant that were taken have been read.
+    pub(super) fn read_through(&self, tenant: TenantId) {
+        self.reading().remove(&tenant);
+        // Those that became stale meanwhile were left.
+        self.0.bell.notify_one();
     }
 
     /// Topics of a tenant are to be read again.
@@ -210,6 +234,10 @@ impl Board {
 
     fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Followed>> {
         self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reading(&self) -> MutexGuard<'_, HashSet<TenantId>> {
+        self.0.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stale(&self) -> MutexGuard<'_, HashMap<TenantId, HashSet<Topic>>> {

@@ -6,8 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -41,21 +40,31 @@ impl Board {
     }
 
     async fn keep_new(&self) {
+        let (mut reading, turns) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
         loop {
             tokio::select! {
                 () = self.until_stale() => {}
                 () = sleep(CHECK) => self.mark_due(self.store().clock().now()),
             }
-            let stale = stream::iter(self.take_stale());
-            let failed = stale.map(|(scope, slots)| self.refresh(scope, slots)).buffer_unordered(AT_ONCE);
-            if failed.filter(|failed| std::future::ready(*failed)).count().await > 0 {
-                sleep(RETRY).await;
+            for (scope, slots) in self.take_stale() {
+                let (board, turns) = (self.clone(), turns.clone());
+                reading.spawn(async move {
+                    let turn = turns.acquire().await;
+                    let failed = board.refresh(scope, slots).await;
+                    board.read_through(scope.tenant());
+                    drop(turn);
+                    if !failed.is_empty() {
+                        sleep(RETRY).await;
+                        board.mark(scope.tenant(), failed);
+                    }
+                });
             }
+            while reading.try_join_next().is_some() {}
         }
     }
 
-    /// Reads topics of a tenant again. Those that cannot be read stay stale; returns whether there are any.
-    async fn refresh(&self, scope: TenantScope, slots: Vec<Arc<Slot>>) -> bool {
+    /// Reads topics of a tenant again. Returns those that could not be read.
+    async fn refresh(&self, scope: TenantScope, slots: Vec<Arc<Slot>>) -> Vec<Topic> {
         let (mut anchors, mut views, mut others, mut devices) = (None, BTreeMap::new(), Vec::new(), HashMap::new());
         for slot in slots {
             match slot.topic {
@@ -77,11 +86,7 @@ impl Board {
             self.apply(read, [slot], &mut failed);
         }
         self.refresh_devices(scope, devices, &mut failed).await;
-        if failed.is_empty() {
-            return false;
-        }
-        self.mark(scope.tenant(), failed);
-        true
+        failed
     }
 
     /// The state of a topic that shares nothing with others.

@@ -34,6 +34,14 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("docs/data.md", &[]),
+    (
+        "docs/gateways.md",
+        &[
+            ("grpcurl -cacert", "tests/it/gateway_streams/mutual_tls.rs opens this stream"),
+            ("curl -sS --cacert", "tests/it/mtls.rs makes such a call"),
+            ("cargo run --release", "it builds a program; tests/it/gateway_streams runs its library"),
+        ],
+    ),
     ("docs/grpc.md", &[]),
     (
         "docs/operations.md",

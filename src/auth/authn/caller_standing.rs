@@ -1,9 +1,13 @@
 //! Whether the caller of an open stream still has its rights. Authentication is done once per call, and a stream may be open for days.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use tokio::{sync::broadcast, time::sleep};
+use tokio::{sync::Notify, time::sleep};
 
 use super::{tenant_lookup::Tenants, tokens};
 use crate::{
@@ -22,32 +26,68 @@ const RESOURCES: [Resource; 7] = [
     Resource::Device,
     Resource::Gateway,
 ];
-/// How many batches of changes a stream may be behind. A stream that missed one checks the database.
-const BEHIND: usize = 64;
 /// How often each stream checks the database without a change, for rows that were changed by hand; up to a half more, at random.
 const RECHECK: Duration = Duration::from_secs(30);
 /// The delay after a failed check.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Terminates the streams of callers that lost their rights. It gets the changes from the hub.
+/// Terminates the streams of callers that lost their rights. It gets the changes from the hub. Cheap to clone; clones share the streams.
 #[derive(Clone, Debug)]
 pub struct CallerStanding {
     store: Store,
-    changes: broadcast::Sender<Arc<Changes>>,
+    watched: Arc<Mutex<Watched>>,
 }
 
-/// The changed resources.
-#[derive(Debug)]
-enum Changes {
-    /// The resources with these keys.
-    Of(HashSet<String>),
-    /// Any resource may have changed.
-    Unknown,
+/// The open streams, by the keys of the resources that their callers depend on: a change costs only the streams that it concerns.
+#[derive(Debug, Default)]
+struct Watched {
+    streams: HashMap<String, HashMap<u64, Arc<Notify>>>,
+    last: u64,
+}
+
+/// An open stream, until it is dropped.
+struct Watch {
+    watched: Arc<Mutex<Watched>>,
+    keys: Vec<String>,
+    number: u64,
+    /// Rings when one of its resources may have changed.
+    changed: Arc<Notify>,
+}
+
+impl Watch {
+    fn of(watched: &Arc<Mutex<Watched>>, keys: Vec<String>) -> Self {
+        let changed = Arc::new(Notify::new());
+        let mut streams = lock(watched);
+        streams.last += 1;
+        let number = streams.last;
+        for key in &keys {
+            streams.streams.entry(key.clone()).or_default().insert(number, changed.clone());
+        }
+        drop(streams);
+        Self { watched: watched.clone(), keys, number, changed }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watched = lock(&self.watched);
+        for key in &self.keys {
+            let Some(of_key) = watched.streams.get_mut(key) else { continue };
+            of_key.remove(&self.number);
+            if of_key.is_empty() {
+                watched.streams.remove(key);
+            }
+        }
+    }
+}
+
+fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl CallerStanding {
     pub fn new(store: &Store) -> Self {
-        Self { store: store.clone(), changes: broadcast::Sender::new(BEHIND) }
+        Self { store: store.clone(), watched: Arc::default() }
     }
 
     /// Waits until the stream of a call must end, and returns the error: the server is shutting down, the credential expired or was
@@ -71,12 +111,11 @@ impl CallerStanding {
 
     async fn lost(&self, cx: &Cx) -> Error {
         // Before the first check, so that no change is missed. The rights may have been lost since authentication.
-        let mut changes = self.changes.subscribe();
-        let keys = keys_of(&cx.caller);
+        let watch = Watch::of(&self.watched, keys_of(&cx.caller));
         loop {
             match self.check(cx).await {
                 Ok(()) => tokio::select! {
-                    () = until_changed(&mut changes, &keys) => {}
+                    () = watch.changed.notified() => {}
                     () = sleep(next_check(cx)) => {}
                 },
                 Err(error) if matches!(error.kind, Kind::Unauthenticated | Kind::PermissionDenied) => return error,
@@ -113,32 +152,19 @@ impl Follower for CallerStanding {
     }
 
     async fn process(&self, events: &[Event], _: i64) -> Result<()> {
+        let watched = lock(&self.watched);
         let concerns = |event: &&Event| RESOURCES.iter().any(|resource| resource.topic() == event.topic);
-        let keys: HashSet<_> = events.iter().filter(concerns).map(|event| event.key.clone()).collect();
-        if !keys.is_empty() {
-            // Fails if no stream is open.
-            let _ = self.changes.send(Arc::new(Changes::Of(keys)));
-        }
+        let concerned = events.iter().filter(concerns).filter_map(|event| watched.streams.get(&event.key));
+        concerned.flat_map(HashMap::values).for_each(|changed| changed.notify_one());
         Ok(())
     }
 
     fn restart(&self, _: i64) {
-        let _ = self.changes.send(Arc::new(Changes::Unknown));
+        lock(&self.watched).streams.values().flat_map(HashMap::values).for_each(|changed| changed.notify_one());
     }
 
     fn rewind(&self, to: i64) {
         self.restart(to);
-    }
-}
-
-/// Waits for a change of a resource with one of these keys.
-async fn until_changed(changes: &mut broadcast::Receiver<Arc<Changes>>, keys: &[String]) {
-    loop {
-        match changes.recv().await.as_deref() {
-            Ok(Changes::Of(changed)) if !keys.iter().any(|key| changed.contains(key)) => {}
-            // An error means missed changes: the sender is not dropped, because the waiting stream has a clone of it.
-            Ok(_) | Err(_) => return,
-        }
     }
 }
 

@@ -183,6 +183,7 @@ mod tests {
             resolution: String::new(),
             bundle_id: Uuid::nil(),
             version,
+            key_id: String::new(),
             channel: PolicyChannel::Canary,
             digest: "sha256:00".to_owned(),
             envelope: String::new(),

@@ -3,6 +3,7 @@
 mod ends;
 mod manifest;
 mod messages;
+mod mutual_tls;
 mod restarts;
 mod rollout;
 mod watches;

@@ -9,7 +9,7 @@ use super::{
         Who::{Admin, Auditor, Network, Nobody, Operator, Other, Platform, User},
         http,
     },
-    device_policy::{admin, enroll, post},
+    enrolled::{admin, enroll, post},
     spc_gateway::{ISSUE, LIFECYCLE, PUBLISH, World, now, of_device, pool, text, thumbprint},
 };
 

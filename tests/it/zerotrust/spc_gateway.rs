@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use super::{
     conversation::{Who::Admin, http, serve},
-    device_policy::{Enrolled, admin, enroll},
+    enrolled::{Enrolled, admin, enroll},
 };
 use crate::{
     db::TestDb,

@@ -8,7 +8,7 @@ use super::{
         Who::{Admin, Other},
         http,
     },
-    device_policy::{admin, enroll, post},
+    enrolled::{admin, enroll, post},
     spc_gateway::{BUNDLE, LIFECYCLE, REVOKE, RUNTIME, World, accept, now, of_device, text},
 };
 use crate::{

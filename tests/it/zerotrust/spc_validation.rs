@@ -8,7 +8,7 @@ use super::{
         Who::{Admin, Other},
         http,
     },
-    device_policy::{admin, enroll},
+    enrolled::{admin, enroll},
     spc_gateway::{PUBLISH, VALIDATE, World, now, of_device, pool, text},
 };
 use crate::rows::sql;
