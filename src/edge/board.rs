@@ -144,6 +144,11 @@ impl Board {
         }
     }
 
+    /// The slot of a topic, if it is followed.
+    pub(super) fn followed(&self, tenant: TenantId, topic: Topic) -> Option<Arc<Slot>> {
+        self.tenants().get(&tenant)?.slots.get(&topic).cloned()
+    }
+
     /// Waits until a topic is stale.
     pub(super) async fn until_stale(&self) {
         self.0.bell.notified().await;
@@ -210,8 +215,10 @@ impl Board {
         let Some(scope) = scope else { return Ok(()) };
         let members: HashSet<Uuid> =
             self.0.store.tenant(scope).devices().of_members(group).await?.into_iter().collect();
+        // Groups that are being read now may be those before the change.
+        let is_being_read = self.reading().contains(&tenant);
         self.mark_where(Some(tenant), |slot| match slot.topic {
-            Topic::DevicePolicy { device } => members.contains(&device) || slot.was_in(group),
+            Topic::DevicePolicy { device } => is_being_read || members.contains(&device) || slot.was_in(group),
             _ => false,
         });
         Ok(())

@@ -7,38 +7,72 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{
-    access::{KillList, kill_list},
+    access::kill_list,
     base::{Error, IdKind, Kind, Result, TenantScope},
     fleet::{Heartbeat, gateways::DeploymentConfig},
     policy::{canary, gateway_view::GatewayView},
     spc,
-    store::{Db, Store, columns::ArtifactKind, tables::TenantRows},
+    store::{Db, Stamp, Store, columns::ArtifactKind, tables::TenantRows},
     trust::{Artifact, ArtifactSource, Content, Trust},
 };
 
 /// How long a manifest is valid.
 const LIFE: Duration = Duration::minutes(10);
 
-/// The current parts of a gateway's material.
+/// The index of a gateway. What it lists is what is stored, so a later manifest never lists something earlier.
 struct Manifest {
     gateway: Uuid,
-    revocation_epoch: i64,
-    kills: KillList,
-    materials: Vec<Value>,
 }
 
 impl ArtifactSource for Manifest {
     const KIND: ArtifactKind = ArtifactKind::Manifest;
 
-    async fn content<D: Db>(&self, _: &TenantRows<'_, D>, _: TenantScope, _: OffsetDateTime) -> Result<Content> {
-        let kills: Vec<_> = self.kills.sessions.iter().map(|id| IdKind::Session.show(*id)).collect();
+    async fn content<D: Db>(
+        &self,
+        rows: &TenantRows<'_, D>,
+        scope: TenantScope,
+        now: OffsetDateTime,
+    ) -> Result<Content> {
+        let gateway = IdKind::Gateway.show(self.gateway);
+        let kills = kill_list(rows, self.gateway, now.into()).await?;
+        let kills: Vec<_> = kills.sessions.into_iter().map(|id| IdKind::Session.show(id)).collect();
         let mut members = Map::new();
-        members.insert("gateway_id".to_owned(), IdKind::Gateway.show(self.gateway).into());
-        members.insert("revocation_epoch".to_owned(), self.revocation_epoch.into());
+        members.insert("gateway_id".to_owned(), gateway.clone().into());
+        members.insert("revocation_epoch".to_owned(), rows.spc_states().epoch().await?.into());
         members.insert("kill_sessions".to_owned(), kills.into());
-        members.insert("materials".to_owned(), self.materials.clone().into());
-        Ok(Content { place: IdKind::Gateway.show(self.gateway), number: None, members, life: LIFE, until: None })
+        members.insert("materials".to_owned(), materials(rows, scope, now, &gateway).await?.into());
+        Ok(Content { place: gateway, number: None, members, life: LIFE, until: None })
     }
+}
+
+/// The stored parts of a gateway's material.
+async fn materials(
+    rows: &TenantRows<'_, impl Db>,
+    scope: TenantScope,
+    now: OffsetDateTime,
+    gateway: &str,
+) -> Result<Vec<Value>> {
+    let mut materials = Vec::new();
+    if let Some(set) = rows.anchor_sets().latest().await? {
+        materials.push(entry("trust-anchors", set.sequence, &set.digest, &set.envelope, set.expires_at)?);
+    }
+    let view = GatewayView { bucket: canary::bucket(gateway) };
+    let view = match view.content(rows, scope, now).await {
+        Ok(content) => rows.artifacts().of(ArtifactKind::GatewayPolicy, &content.place).await?,
+        // Nothing is published.
+        Err(error) if error.kind == Kind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let config = rows.artifacts().of(ArtifactKind::DeploymentConfig, gateway).await?;
+    for (name, artifact) in [("policy-bundle", view), ("deployment-config", config)] {
+        if let Some(row) = artifact {
+            materials.push(entry(name, row.number, &row.digest, &row.envelope, row.expires_at)?);
+        }
+    }
+    if let Some(bundle) = rows.spc_bundles().get().await? {
+        materials.push(entry("spc-bundle", bundle.sequence, &bundle.digest, &bundle.envelope, bundle.expires_at)?);
+    }
+    Ok(materials)
 }
 
 /// The manifest of a gateway. What it lists is signed first, where that is due.
@@ -49,28 +83,20 @@ pub async fn manifest(
     gateway: Uuid,
     heartbeat: Heartbeat,
 ) -> Result<Artifact> {
-    let anchors = trust.latest_anchors(scope).await?;
-    let mut materials =
-        vec![entry("trust-anchors", anchors.sequence, &anchors.digest, &anchors.envelope, anchors.expires_at)?];
+    trust.latest_anchors(scope).await?;
     let bucket = canary::bucket(&IdKind::Gateway.show(gateway));
     match trust.artifact(scope, GatewayView { bucket }).await {
-        Ok(view) => materials.push(entry("policy-bundle", view.number, &view.digest, &view.envelope, view.expires_at)?),
-        // Nothing is published.
+        Ok(_) => {}
         Err(error) if error.kind == Kind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let config = trust.artifact(scope, DeploymentConfig { gateway, heartbeat }).await?;
-    materials.push(entry("deployment-config", config.number, &config.digest, &config.envelope, config.expires_at)?);
-    let spcs = spc::bundles::full(store, trust, scope).await?;
-    materials.push(entry("spc-bundle", spcs.sequence, &spcs.digest, &spcs.envelope, spcs.expires_at)?);
-    let rows = store.tenant(scope);
-    let kills = kill_list(&rows, gateway, store.clock().now().into()).await?;
-    let revocation_epoch = rows.spc_states().epoch().await?;
-    trust.artifact(scope, Manifest { gateway, revocation_epoch, kills, materials }).await
+    trust.artifact(scope, DeploymentConfig { gateway, heartbeat }).await?;
+    spc::bundles::full(store, trust, scope).await?;
+    trust.artifact(scope, Manifest { gateway }).await
 }
 
-fn entry(name: &str, version: i64, digest: &str, envelope: &str, expires_at: OffsetDateTime) -> Result<Value> {
-    let expires_at = expires_at.replace_nanosecond(0).map_err(Error::internal)?;
+fn entry(name: &str, version: i64, digest: &str, envelope: &str, expires_at: Stamp) -> Result<Value> {
+    let expires_at = expires_at.time().replace_nanosecond(0).map_err(Error::internal)?;
     Ok(json!({
         "name": name,
         "url": format!("/v1/gateway/runtime/{name}"),

@@ -6,14 +6,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{interval, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Board, State, Topic, slot::Slot};
 use crate::{
     access::kill_list,
-    base::{Error, Kind, Result, TenantScope},
+    base::{Error, Kind, Result, TenantId, TenantScope},
     fleet::gateways::DeploymentConfig,
     policy::{
         batch::{self, Wanted},
@@ -41,18 +45,20 @@ impl Board {
 
     async fn keep_new(&self) {
         let (mut reading, turns) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
+        // Outside of the loop: the next check must come although the bell rings all the time.
+        let mut checks = interval(CHECK);
         loop {
             tokio::select! {
                 () = self.until_stale() => {}
-                () = sleep(CHECK) => self.mark_due(self.store().clock().now()),
+                _ = checks.tick() => self.mark_due(self.store().clock().now()),
             }
             for (scope, slots) in self.take_stale() {
                 let (board, turns) = (self.clone(), turns.clone());
                 reading.spawn(async move {
+                    let reading = Reading { board: &board, tenant: scope.tenant() };
                     let turn = turns.acquire().await;
                     let failed = board.refresh(scope, slots).await;
-                    board.read_through(scope.tenant());
-                    drop(turn);
+                    drop((turn, reading));
                     if !failed.is_empty() {
                         sleep(RETRY).await;
                         board.mark(scope.tenant(), failed);
@@ -65,27 +71,36 @@ impl Board {
 
     /// Reads topics of a tenant again. Returns those that could not be read.
     async fn refresh(&self, scope: TenantScope, slots: Vec<Arc<Slot>>) -> Vec<Topic> {
-        let (mut anchors, mut views, mut others, mut devices) = (None, BTreeMap::new(), Vec::new(), HashMap::new());
+        let (mut views, mut others, mut devices) = (BTreeMap::new(), Vec::new(), HashMap::new());
+        let mut topics = Vec::with_capacity(slots.len());
         for slot in slots {
+            topics.push(slot.topic);
             match slot.topic {
-                Topic::TrustAnchors => anchors = Some(slot),
+                Topic::TrustAnchors => {}
                 Topic::GatewayPolicy { bucket } => drop(views.insert(bucket, slot)),
                 Topic::DeploymentConfig { .. } | Topic::SpcBundle | Topic::KillList { .. } => others.push(slot),
                 Topic::DevicePolicy { device } => drop(devices.insert(device, slot)),
             }
         }
         let mut failed = Vec::new();
-        // First, because they have the keys of the others.
-        if let Some(slot) = anchors {
-            let read = self.trust().latest_anchors(scope).await.map(State::from);
-            self.apply(read, [slot], &mut failed);
-        }
-        self.refresh_views(scope, views, &mut failed).await;
+        let mut read = self.read_views(scope, views, &mut failed).await;
         for slot in others {
-            let read = self.read(scope, slot.topic).await;
-            self.apply(read, [slot], &mut failed);
+            read.push((self.read(scope, slot.topic).await, vec![slot]));
         }
-        self.refresh_devices(scope, devices, &mut failed).await;
+        read.extend(self.read_devices(scope, devices, &mut failed).await);
+        // Read last and set first: whatever was signed until now, its key is among them.
+        if let Some(slot) = self.followed(scope.tenant(), Topic::TrustAnchors) {
+            match self.trust().latest_anchors(scope).await {
+                Ok(set) => self.apply(Ok(set.into()), [slot], &mut failed),
+                Err(error) => {
+                    log(&error);
+                    return topics;
+                }
+            }
+        }
+        for (read, slots) in read {
+            self.apply(read, slots, &mut failed);
+        }
         failed
     }
 
@@ -108,31 +123,57 @@ impl Board {
     }
 
     /// The policies of gateways, read and signed once for all buckets that have the same.
-    async fn refresh_views(&self, scope: TenantScope, mut slots: BTreeMap<u32, Arc<Slot>>, failed: &mut Vec<Topic>) {
+    async fn read_views(&self, scope: TenantScope, slots: BTreeMap<u32, Arc<Slot>>, failed: &mut Vec<Topic>) -> Views {
         if slots.is_empty() {
-            return;
+            return Vec::new();
         }
-        let bounds = match gateway_view::bounds(&self.store().tenant(scope)).await {
-            Ok(bounds) => bounds,
-            Err(error) => return self.apply(Err(error), slots.into_values(), failed),
-        };
-        for bound in bounds {
+        let topics: Vec<Topic> = slots.values().map(|slot| slot.topic).collect();
+        match self.read_between_bounds(scope, slots).await {
+            Ok(Some(views)) => return views,
+            // A canary came meanwhile.
+            Ok(None) => {}
+            Err(error) => log(&error),
+        }
+        failed.extend(topics);
+        Vec::new()
+    }
+
+    /// What the slots between two bounds get; `None` if the bounds changed meanwhile, because what was read for some of them may have
+    /// a canary that is not for all.
+    async fn read_between_bounds(
+        &self,
+        scope: TenantScope,
+        mut slots: BTreeMap<u32, Arc<Slot>>,
+    ) -> Result<Option<Views>> {
+        let rows = self.store().tenant(scope);
+        let bounds = gateway_view::bounds(&rows).await?;
+        let mut views = Vec::new();
+        for end in bounds.iter().map(|bound| bound.percent).chain([u32::MAX]) {
             // Those from the bound on.
-            let from = slots.split_off(&bound);
-            self.refresh_view(scope, std::mem::replace(&mut slots, from), failed).await;
+            let from = slots.split_off(&end);
+            let same = std::mem::replace(&mut slots, from);
+            if let Some(&bucket) = same.keys().next() {
+                let read = self.trust().artifact(scope, GatewayView { bucket }).await.map(State::from);
+                views.push((read, same.into_values().collect()));
+            }
         }
-        self.refresh_view(scope, slots, failed).await;
+        Ok((gateway_view::bounds(&rows).await? == bounds).then_some(views))
     }
 
     /// The policies of devices: the tables are read once, and each resolution is signed once.
-    async fn refresh_devices(&self, scope: TenantScope, mut slots: HashMap<Uuid, Arc<Slot>>, failed: &mut Vec<Topic>) {
+    async fn read_devices(
+        &self,
+        scope: TenantScope,
+        mut slots: HashMap<Uuid, Arc<Slot>>,
+        failed: &mut Vec<Topic>,
+    ) -> Views {
         if slots.is_empty() {
-            return;
+            return Vec::new();
         }
         let devices: Vec<Uuid> = slots.keys().copied().collect();
         let wanted = match batch::of_devices(&self.store().tenant(scope), &devices).await {
             Ok(wanted) => wanted,
-            Err(error) => return self.apply(Err(error), slots.into_values(), failed),
+            Err(error) => return vec![(Err(error), slots.into_values().collect())],
         };
         let mut resolutions: BTreeMap<String, Resolution> = BTreeMap::new();
         for Wanted { subject, resolution, least } in wanted {
@@ -144,18 +185,18 @@ impl Board {
             of.least = of.least.max(least);
             of.slots.push(slot);
         }
-        self.apply(Ok(State::Absent), slots.into_values(), failed);
+        let mut read: Views = vec![(Ok(State::Absent), slots.into_values().collect())];
         for (key, Resolution { device, least, slots }) in resolutions {
-            let read = bundles::of_resolution(self.store(), self.trust(), scope, device, (&key, least)).await;
-            self.apply(read.map(State::from), slots, failed);
+            match bundles::of_resolution(self.store(), self.trust(), scope, device, (&key, least)).await {
+                Ok(bundle) => read.push((Ok(bundle.into()), slots)),
+                // It may be about the one device alone, which changed meanwhile: all are resolved again.
+                Err(error) => {
+                    log(&error);
+                    failed.extend(slots.into_iter().map(|slot| slot.topic));
+                }
+            }
         }
-    }
-
-    /// The policies of buckets that have the same.
-    async fn refresh_view(&self, scope: TenantScope, slots: BTreeMap<u32, Arc<Slot>>, failed: &mut Vec<Topic>) {
-        let Some(&bucket) = slots.keys().next() else { return };
-        let read = self.trust().artifact(scope, GatewayView { bucket }).await.map(State::from);
-        self.apply(read, slots.into_values(), failed);
+        read
     }
 
     /// Sets the state of topics of a tenant that was read, or notes those for which that failed.
@@ -173,6 +214,21 @@ impl Board {
             let state = shared.get_or_insert_with(|| self.shared(slot.tenant, state.clone()));
             slot.set(state.clone());
         }
+    }
+}
+
+/// What is read for slots with the same policies.
+type Views = Vec<(Result<State>, Vec<Arc<Slot>>)>;
+
+/// The topics of a tenant are being read, until it is dropped: also if that panics.
+struct Reading<'b> {
+    board: &'b Board,
+    tenant: TenantId,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.board.read_through(self.tenant);
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{Board, Material, State, Subscription, Topic};
 use crate::{
-    base::{Cx, Drain, Error, Result, TenantScope},
+    base::{Cx, Drain, Error, Kind, Result, TenantScope, error::Reason},
     streams::abort_when,
 };
 
@@ -77,6 +77,8 @@ impl Watch {
                     (self.is_current, self.bookmark) = (true, next_bookmark());
                     return Ok(Event::State(material));
                 }
+                // A client that had a state must not keep it.
+                State::Absent if !self.has.is_empty() && self.is_current => return Err(gone()),
                 State::Known(_) | State::Absent if !self.is_current => {
                     self.is_current = true;
                     return Ok(Event::Bookmark);
@@ -96,6 +98,12 @@ impl Watch {
             }
         }
     }
+}
+
+/// What was watched is no longer there. A new call says why.
+fn gone() -> Error {
+    let text = "there is nothing for the caller any more; do not use what came before";
+    Error::new(Kind::NotFound, Reason::PolicyVersionNotFound, text)
 }
 
 /// When the next bookmark is due. Random, so that not all streams send theirs at once.

@@ -62,12 +62,26 @@ impl ArtifactSource for GatewayView {
     }
 }
 
+/// A bucket at which the policies of gateways change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    pub percent: u32,
+    /// The newest canary that ends there.
+    pub version: i64,
+}
+
 /// The buckets at which the policies of gateways change, lowest first: gateways between two of them get the same.
-pub async fn bounds(rows: &TenantRows<'_, impl Db>) -> Result<Vec<u32>> {
+pub async fn bounds(rows: &TenantRows<'_, impl Db>) -> Result<Vec<Bound>> {
     let stable = rows.policies().newest_stable().await?;
     // Also those that were replaced, whose numbers gateways may have seen.
     let canaries = rows.policies().canaries_active_or_after(stable).await?;
-    Ok(bounds_of(&canaries).into_iter().collect())
+    let version = |percent: u32| {
+        let of_percent =
+            canaries.iter().filter(|row| row.canary.as_ref().is_some_and(|it| it.percent == Some(percent)));
+        of_percent.map(PolicyRow::least_after).max().unwrap_or_default()
+    };
+    let bounds = bounds_of(&canaries).into_iter();
+    Ok(bounds.map(|percent| Bound { percent, version: version(percent) }).collect())
 }
 
 fn bounds_of(canaries: &[PolicyRow]) -> BTreeSet<u32> {

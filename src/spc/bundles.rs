@@ -170,10 +170,10 @@ async fn sign_in(tx: &Tx, new: &New) -> Result<SpcBundleRow> {
     Ok(row)
 }
 
-/// The time of a signature, in whole seconds: not before that of the bundle that it replaces.
+/// The time of a signature, in whole seconds: after that of the bundle that it replaces, or it would look like that one.
 fn issued_at(now: OffsetDateTime, before: Option<SpcBundleRow>) -> Result<OffsetDateTime> {
     let now = now.replace_nanosecond(0).map_err(Error::internal)?;
-    Ok(before.map_or(now, |before| before.issued_at.time().max(now)))
+    Ok(before.map_or(now, |before| now.max(before.issued_at.time() + Duration::SECOND)))
 }
 
 /// The revocations of a bundle after a sequence. It depends only on the bundle and the sequence, so that its entity tag stays the same.

@@ -74,8 +74,9 @@ fn continues(session: &mut AccessSessionRow, now: OffsetDateTime) -> bool {
         session.expires_at = session.max_end.min(Stamp::from(now + SILENT));
         return false;
     }
-    let is_news = !session.end_reported && !is_being_killed(session, now.into());
+    let is_news = !is_being_killed(session, now.into());
     if is_news {
+        session.end_reported = false;
         session.kill_requested_at = Some(now.into());
     }
     is_news

@@ -26,6 +26,8 @@ const ALL: [Material; 5] = [
     Material::SpcBundle,
     Material::KillList,
 ];
+/// The length of `sha256:` and 64 hex digits.
+const MAX_DIGEST: usize = 71;
 /// Maximum lengths in a refusal, in characters.
 const MAX_CODE: usize = 64;
 const MAX_DETAIL: usize = 500;
@@ -96,6 +98,13 @@ impl Topics {
     }
 
     fn subscribe(self, subscribe: Subscribe) -> Result<Report> {
+        // First: what follows compares each with each.
+        if subscribe.materials.len().max(subscribe.have.len()) > ALL.len() {
+            return Err(invalid("subscribe", "materials and have name each material at most once"));
+        }
+        if subscribe.have.iter().any(|held| held.digest.len() > MAX_DIGEST) {
+            return Err(invalid("subscribe", "a digest has at most 71 characters"));
+        }
         let all = ALL.map(i32::from).to_vec();
         let wanted = if subscribe.materials.is_empty() { all } else { subscribe.materials };
         let mut topics = Vec::new();

@@ -6,7 +6,7 @@ mod payload;
 use std::sync::Arc;
 
 use serde_json::json;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 pub use self::payload::{Issue, payload, seconds};
@@ -22,6 +22,8 @@ use crate::{
     trust::{ArtifactKey, Trust, require_active, sign},
 };
 
+/// How often the policy of a device is read again that changes meanwhile.
+const ATTEMPTS: usize = 5;
 const TYPE: &str = "application/vnd.tenantry.policy+json";
 
 /// The signed policy of a device.
@@ -41,6 +43,10 @@ pub struct Bundle {
 struct New {
     scope: TenantScope,
     device: Uuid,
+    /// The resolution that the device had when it was read.
+    resolution: String,
+    /// A version that other devices of the resolution need.
+    least: i64,
     key: Arc<ArtifactKey>,
 }
 
@@ -49,9 +55,24 @@ struct New {
 pub async fn of_device(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, device: &str) -> Result<Bundle> {
     let scope = tenants::reach(cx, store, tenant).await?;
     let device = IdKind::Device.read(device).ok_or_else(current::not_found)?;
+    for _ in 1..ATTEMPTS {
+        match attempt(store, trust, scope, device).await {
+            Err(error) if error.reason == Reason::VersionStale => {}
+            outcome => return outcome,
+        }
+    }
+    attempt(store, trust, scope, device).await
+}
+
+async fn attempt(store: &Store, trust: &Trust, scope: TenantScope, device: Uuid) -> Result<Bundle> {
     let current = current::of_device(&store.tenant(scope), device).await?;
     let resolved = current.resolve().ok_or_else(nothing_published)?;
     of_resolution(store, trust, scope, device, (&key_of(&resolved), current.least)).await
+}
+
+/// The error for a device whose policy changed while it was read.
+fn changed() -> Error {
+    Error::new(Kind::Aborted, Reason::VersionStale, "the policy of the device changed in this moment; try again")
 }
 
 /// The policy with this resolution and at least this version, which is that of this device and of others.
@@ -70,7 +91,8 @@ pub async fn of_resolution(
     let system = Cx::system("policy.bundle.issue", store.clock().clone());
     let sign = || async {
         let key = trust.signing_key(scope, KeyUse::PolicySigning).await?;
-        store.write(&system, New { scope, device, key }, issue).await.map(Bundle::from)
+        let new = New { scope, device, resolution: resolution.to_owned(), least, key };
+        store.write(&system, new, issue).await.map(Bundle::from)
     };
     trust.with_current_keys(sign).await
 }
@@ -82,8 +104,13 @@ async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
     let current = current::of_device(&rows, new.device).await?;
     let resolved = current.resolve().ok_or_else(nothing_published)?;
     let resolution = key_of(&resolved);
+    if resolution != new.resolution {
+        // Of another device with the resolution that was asked for, it would be the wrong policy.
+        return Err(changed());
+    }
+    let least = current.least.max(new.least);
     if let Some(bundle) = rows.policy_bundles().signed(&resolution).await?
-        && bundle.version >= current.least
+        && bundle.version >= least
     {
         tx.audit_only(Some(scope.tenant()), IdKind::Policy.show(bundle.bundle_id), json!({"version": bundle.version}));
         return Ok(bundle);
@@ -91,8 +118,12 @@ async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
     require_active(tx, scope, KeyUse::PolicySigning, new.key.id()).await?;
     // One that another key signed is signed anew: its devices must get neither a lower version nor an earlier one of the same version.
     let before = rows.policy_bundles().of(&resolution).await?;
-    let version = before.as_ref().map_or(current.least, |before| current.least.max(before.version));
-    let issued_at = before.map_or(tx.now(), |before| before.issued_at.time().max(tx.now()));
+    let version = before.as_ref().map_or(least, |before| least.max(before.version));
+    let issued_at = match before {
+        // Payloads have whole seconds: in the same one, it would have the same digest, and look like the one before.
+        Some(before) if before.version == version => tx.now().max(before.issued_at.time() + Duration::SECOND),
+        _ => tx.now(),
+    };
     let expires_at = resolved.expires_at().ok_or_else(nothing_published)?;
     let issue =
         Issue { bundle_id: tx.new_id(), tenant: scope.tenant(), version, issued_at, expires_at: expires_at.time() };

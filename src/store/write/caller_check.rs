@@ -65,13 +65,22 @@ async fn check_party(conn: &impl Db, party: &Caller, now: OffsetDateTime) -> Res
         Basis::Device { credential, .. } | Basis::Gateway { credential, .. } => {
             let Some(tenant) = &party.tenant else { return Err(gone()) };
             let holder = enrolled::holder(conn, tenant.id, credential, now.into()).await?;
-            holder.is_some_and(|holder| holder.standing == enrolled::Standing::Active)
+            match holder.map(|holder| holder.standing) {
+                Some(enrolled::Standing::Active) => true,
+                Some(enrolled::Standing::Suspended) => return Err(suspended()),
+                _ => false,
+            }
         }
     };
     if stands {
         return Ok(());
     }
     Err(gone())
+}
+
+/// The device or gateway itself is suspended, and keeps its credential.
+fn suspended() -> Error {
+    Error::denied(Reason::DeviceSuspended, "the device or gateway is suspended")
 }
 
 fn gone() -> Error {

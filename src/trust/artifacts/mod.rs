@@ -125,12 +125,15 @@ fn signed<S: ArtifactSource>(
     now: OffsetDateTime,
 ) -> Result<ArtifactRow> {
     let says = digest(content);
-    // A clock that was set back must not make it look older.
-    let issued_at = stored.map_or(now, |row| row.issued_at.time().max(now));
     let number = match (stored, content.number) {
         (Some(row), Some(least)) => row.number.max(least),
         (Some(row), None) => row.number + i64::from(row.content != says),
         (None, least) => least.unwrap_or(1),
+    };
+    let issued_at = match stored {
+        // Payloads have whole seconds: in the same one, it would have the same digest, and look like the one before.
+        Some(row) if row.number == number => now.max(row.issued_at.time() + Duration::SECOND),
+        _ => now,
     };
     let expires_at = end_of(content, issued_at);
     let payload = payload(S::KIND, number, issued_at, expires_at, &content.members)?;
