@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{Stream, stream};
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{Board, Material, State, Subscription, Topic};
@@ -18,6 +18,9 @@ use crate::{
 const BOOKMARK: Duration = Duration::from_secs(20);
 /// The longest time that a client is asked to wait before it connects again.
 const RECONNECT: Duration = Duration::from_secs(5);
+
+/// How long a watch waits for a state to come back before it ends.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// An event of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ struct Watch {
     bookmark: Instant,
     /// The client knows that there is nothing newer.
     is_current: bool,
+    /// The client has a state.
+    had_state: bool,
     is_draining: bool,
 }
 
@@ -54,7 +59,8 @@ where
     let bell = Arc::new(Notify::new());
     let subscription = board.follow(scope, topic, &bell);
     let (bookmark, drain) = (next_bookmark(), cx.drain.clone());
-    let watch = Watch { subscription, bell, drain, has, bookmark, is_current: false, is_draining: false };
+    let watch =
+        Watch { subscription, bell, drain, has, bookmark, is_current: false, had_state: false, is_draining: false };
     let events = stream::unfold(Some(watch), |watch| async move {
         let mut watch = watch?;
         match watch.next().await {
@@ -74,13 +80,20 @@ impl Watch {
             match self.subscription.state() {
                 State::Known(material) if *material.digest != self.has => {
                     self.has = material.digest.to_string();
-                    (self.is_current, self.bookmark) = (true, next_bookmark());
+                    (self.is_current, self.had_state, self.bookmark) = (true, true, next_bookmark());
                     return Ok(Event::State(material));
                 }
                 // A client that had a state must not keep it.
-                State::Absent if !self.has.is_empty() && self.is_current => return Err(gone()),
-                State::Known(_) | State::Absent if !self.is_current => {
-                    self.is_current = true;
+                State::Absent if self.had_state => {
+                    // If the caller lost its rights, its stream ends with that error meanwhile.
+                    sleep(GRACE).await;
+                    match self.subscription.state() {
+                        State::Absent => return Err(gone()),
+                        State::Known(_) | State::Unknown => continue,
+                    }
+                }
+                state @ (State::Known(_) | State::Absent) if !self.is_current => {
+                    (self.is_current, self.had_state) = (true, matches!(state, State::Known(_)));
                     return Ok(Event::Bookmark);
                 }
                 State::Known(_) | State::Absent | State::Unknown => {}
