@@ -115,7 +115,7 @@ impl Watch {
 
 /// What was watched is no longer there. A new call says why.
 fn gone() -> Error {
-    let text = "there is nothing for the caller any more; do not use what came before";
+    let text = "there is nothing for the caller now; do not use what came before";
     Error::new(Kind::NotFound, Reason::PolicyVersionNotFound, text)
 }
 
