@@ -84,17 +84,17 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
 
 /// The names of the jobs that one server runs for all servers, when they are due or requested.
 pub const ON_REQUEST: [&str; 11] = [
-    PruneSpcs::NAME,
     PruneDevices::NAME,
     PruneOperations::NAME,
     PruneRevocations::NAME,
     PruneIdempotencyKeys::NAME,
     AdvanceRotations::NAME,
     PruneOutbox::NAME,
-    DeleteExpiredTenants::NAME,
-    NormalizeText::NAME,
     EndSessions::NAME,
     PruneSessions::NAME,
+    PruneSpcs::NAME,
+    DeleteExpiredTenants::NAME,
+    NormalizeText::NAME,
 ];
 
 /// The names of the jobs that one server runs for all servers, with this database.
