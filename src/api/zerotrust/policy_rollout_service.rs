@@ -23,7 +23,7 @@ fn to_proto(rollout: Rollout) -> GatewayRollout {
     let (gateway_id, channel) = (rollout.shown_id(), rollout.channel().as_str().to_owned());
     let reported = rollout.reported;
     let applied = reported.as_ref().filter(|reported| reported.applied_number > 0);
-    let refused = reported.as_ref().filter(|reported| reported.refused_number > reported.applied_number);
+    let refused = reported.as_ref().filter(|reported| reported.is_refusing());
     GatewayRollout {
         gateway_id,
         name: rollout.gateway.name,

@@ -116,7 +116,7 @@ impl Observed<'_> {
     }
 
     fn has_refused(&self) -> bool {
-        [self.policy, self.anchors].into_iter().flatten().any(|row| row.refused_number > row.applied_number)
+        [self.policy, self.anchors].into_iter().flatten().any(GatewayMaterialRow::is_refusing)
     }
 }
 

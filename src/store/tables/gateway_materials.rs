@@ -36,6 +36,13 @@ pub struct Model {
     pub refused_at: Option<Stamp>,
 }
 
+impl Model {
+    /// Whether the gateway has refused an artifact and applied none since. One of the same number may have been signed again.
+    pub fn is_refusing(&self) -> bool {
+        (self.refused_number, self.refused_at) > (self.applied_number, self.applied_at)
+    }
+}
+
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
