@@ -22,6 +22,7 @@ pub mod pem;
 pub mod private_file;
 pub mod public_key;
 pub mod public_url;
+pub mod rfc3339;
 pub mod scope;
 pub mod seat;
 pub mod secret;

@@ -192,8 +192,10 @@ impl Board {
 
     /// The topics whose states are to be signed again at this time.
     pub(super) fn mark_due(&self, now: OffsetDateTime) {
-        let is_due = |slot: &Slot| matches!(slot.state(), State::Known(material) if material.renew_at.is_some_and(|at| at <= now));
-        self.mark_where(None, is_due);
+        self.mark_where(None, |slot| match slot.state() {
+            State::Known(material) => material.renew_at.is_some_and(|at| at <= now),
+            State::Unknown | State::Absent => false,
+        });
     }
 
     fn mark_where(&self, tenant: Option<TenantId>, concerns: impl Fn(&Slot) -> bool) {
@@ -252,25 +254,39 @@ impl Board {
     }
 }
 
-/// Whether a change may concern the state of a topic of its tenant.
+/// The one topic that a change concerns, if its key says which.
+fn topic_of(event: &Event) -> Option<Topic> {
+    let is = |resource: Resource| resource.topic() == event.topic;
+    if is(Resource::Device) {
+        IdKind::Device.read(&event.key).map(|device| Topic::DevicePolicy { device })
+    } else if is(Resource::Gateway) {
+        IdKind::Gateway.read(&event.key).map(|gateway| Topic::DeploymentConfig { gateway })
+    } else if is(Resource::KillList) {
+        IdKind::Gateway.read(&event.key).map(|gateway| Topic::KillList { gateway })
+    } else if is(Resource::SpcBundle) {
+        Some(Topic::SpcBundle)
+    } else {
+        None
+    }
+}
+
+/// Whether a change that names no topic may concern one of its tenant.
 fn concerns(event: &Event, topic: Topic) -> bool {
     let is = |resource: Resource| resource.topic() == event.topic;
     // After a change of keys, anything may have to be signed again.
     let of_all = is(Resource::TrustAnchors) || is(Resource::Tenant);
     of_all
         || match topic {
-            Topic::TrustAnchors => false,
-            Topic::GatewayPolicy { .. } => is(Resource::Policy),
-            Topic::DeploymentConfig { gateway } => {
-                is(Resource::GatewayPool) || is(Resource::Gateway) && event.key == IdKind::Gateway.show(gateway)
-            }
-            Topic::SpcBundle => is(Resource::SpcBundle),
-            Topic::KillList { gateway } => is(Resource::KillList) && event.key == IdKind::Gateway.show(gateway),
-            // Changes of groups are looked up.
-            Topic::DevicePolicy { device } => {
-                is(Resource::Policy) || is(Resource::Device) && event.key == IdKind::Device.show(device)
-            }
+            Topic::GatewayPolicy { .. } | Topic::DevicePolicy { .. } => is(Resource::Policy),
+            Topic::DeploymentConfig { .. } => is(Resource::GatewayPool),
+            Topic::TrustAnchors | Topic::SpcBundle | Topic::KillList { .. } => false,
         }
+}
+
+/// Whether changes that name no topic may concern any.
+fn is_wide(event: &Event) -> bool {
+    let wide = [Resource::TrustAnchors, Resource::Tenant, Resource::Policy, Resource::GatewayPool];
+    wide.iter().any(|resource| resource.topic() == event.topic)
 }
 
 #[async_trait]
@@ -282,8 +298,13 @@ impl Follower for Board {
     async fn process(&self, events: &[Event], _: i64) -> Result<()> {
         for event in events {
             let Some(tenant) = event.tenant else { continue };
-            self.mark_where(Some(tenant), |slot| concerns(event, slot.topic));
-            if event.topic == Resource::Group.topic()
+            if let Some(topic) = topic_of(event) {
+                if self.followed(tenant, topic).is_some() {
+                    self.mark(tenant, [topic]);
+                }
+            } else if is_wide(event) {
+                self.mark_where(Some(tenant), |slot| concerns(event, slot.topic));
+            } else if event.topic == Resource::Group.topic()
                 && let Some(group) = IdKind::Group.read(&event.key)
             {
                 self.mark_group(tenant, group).await?;

@@ -3,12 +3,12 @@
 //! It is short-lived, so a gateway that gets no new one knows that it is cut off, and it binds all parts together.
 
 use serde_json::{Map, Value, json};
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
     access::kill_list,
-    base::{Error, IdKind, Kind, Result, TenantScope},
+    base::{IdKind, Kind, Result, TenantScope, rfc3339::whole_seconds},
     fleet::{Heartbeat, gateways::DeploymentConfig},
     policy::{canary, gateway_view::GatewayView},
     spc,
@@ -96,13 +96,12 @@ pub async fn manifest(
 }
 
 fn entry(name: &str, version: i64, digest: &str, envelope: &str, expires_at: Stamp) -> Result<Value> {
-    let expires_at = expires_at.time().replace_nanosecond(0).map_err(Error::internal)?;
     Ok(json!({
         "name": name,
         "url": format!("/v1/gateway/runtime/{name}"),
         "version": version,
         "digest": digest,
         "size": envelope.len(),
-        "expires_at": expires_at.format(&Rfc3339).map_err(Error::internal)?,
+        "expires_at": whole_seconds(expires_at.time())?,
     }))
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
@@ -43,7 +43,7 @@ impl Slot {
         let mut inner = self.lock();
         if inner.state != state {
             inner.state = state;
-            // A bell that nobody waits for rings at the next wait.
+            // A bell keeps one ring for the next wait.
             inner.bells.values().for_each(|bell| bell.notify_one());
         }
     }
@@ -74,7 +74,7 @@ impl Slot {
         inner.bells.is_empty()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

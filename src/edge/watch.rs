@@ -18,7 +18,6 @@ use crate::{
 const BOOKMARK: Duration = Duration::from_secs(20);
 /// The longest time that a client is asked to wait before it connects again.
 const RECONNECT: Duration = Duration::from_secs(5);
-
 /// How long a watch waits for a state to come back before it ends.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -45,7 +44,8 @@ struct Watch {
     is_draining: bool,
 }
 
-/// Watches a topic. The state with the digest `has` is not sent: the first event is a bookmark then, as it is without a state. The stream ends with the error of `lost`, or with the drain.
+/// Watches a topic. The state with the digest `has` is not sent: the first event is a bookmark then, as it is if there is none yet. The
+/// stream ends with the error of `lost`, with the drain, or with NOT_FOUND if a state that the client has is gone.
 pub fn watch<F>(
     cx: &Cx,
     board: &Board,
@@ -59,8 +59,9 @@ where
     let bell = Arc::new(Notify::new());
     let subscription = board.follow(scope, topic, &bell);
     let (bookmark, drain) = (next_bookmark(), cx.drain.clone());
-    let watch =
-        Watch { subscription, bell, drain, has, bookmark, is_current: false, had_state: false, is_draining: false };
+    // A client that resumes with a digest has a state; any other text is that of nothing that we sent.
+    let had_state = has.starts_with("sha256:");
+    let watch = Watch { subscription, bell, drain, has, bookmark, is_current: false, had_state, is_draining: false };
     let events = stream::unfold(Some(watch), |watch| async move {
         let mut watch = watch?;
         match watch.next().await {

@@ -10,7 +10,9 @@ use time::{Duration, OffsetDateTime};
 
 use super::{canary, scope::Scope, versions};
 use crate::{
-    base::{Error, IdKind, Kind, Result, TenantId, TenantScope, digest::sha256_hex, error::Reason},
+    base::{
+        Error, IdKind, Kind, Result, TenantId, TenantScope, digest::sha256_hex, error::Reason, rfc3339::whole_seconds,
+    },
     store::{
         Db, Stamp,
         columns::{ArtifactKind, PolicyChannel, PolicyState},
@@ -152,7 +154,7 @@ fn shown(tenant: TenantId, row: &PolicyRow, document: super::document::Document)
         "scope": {"type": scope.kind().as_str(), "id": scope.shown_id(tenant)},
         "priority": row.priority,
         "digest": format!("sha256:{}", row.digest),
-        "expires_at": super::bundles::seconds(row.expires_at.time())?,
+        "expires_at": whole_seconds(row.expires_at.time())?,
         "policy": serde_json::to_value(document).map_err(Error::internal)?,
     });
     if let Some(canary) = &row.canary {

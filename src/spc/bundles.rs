@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime};
 
 use super::rules::invalid;
 use crate::{
-    base::{Cx, Error, Result, TenantRef, TenantScope},
+    base::{Cx, Error, Result, TenantRef, TenantScope, rfc3339::whole_seconds},
     store::{
         Change, Db, SPC_SKEW, Stamp, Store, Tx,
         columns::{KeyState, KeyUse, json as json_text},
@@ -192,8 +192,8 @@ fn signed(row: &SpcBundleRow, revocations: Revocations, key: &ArtifactKey) -> Re
     let payload = Payload {
         schema: SCHEMA,
         sequence: row.sequence,
-        issued_at: shown(row.issued_at)?,
-        expires_at: shown(row.expires_at)?,
+        issued_at: whole_seconds(row.issued_at.time())?,
+        expires_at: whole_seconds(row.expires_at.time())?,
         keys: &keys,
         revocations,
     };
@@ -222,15 +222,10 @@ fn key(row: &SignerRow) -> Result<Option<Key>> {
         id: row.key_id.clone(),
         alg: "EdDSA".to_owned(),
         public_key: row.public_key.clone(),
-        not_before: shown(row.not_before)?,
-        not_after: shown(row.not_after)?,
+        not_before: whole_seconds(row.not_before.time())?,
+        not_after: whole_seconds(row.not_after.time())?,
         state: state.to_owned(),
     }))
-}
-
-/// A time in UTC, in whole seconds.
-fn shown(at: Stamp) -> Result<String> {
-    at.time().replace_nanosecond(0).map_err(Error::internal)?.format(&Rfc3339).map_err(Error::internal)
 }
 
 impl From<SpcBundleRow> for Bundle {

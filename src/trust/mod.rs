@@ -8,7 +8,7 @@ mod current;
 mod envelope;
 mod expiry;
 mod installation;
-pub mod jws;
+mod jws;
 mod key;
 mod publish;
 mod server;

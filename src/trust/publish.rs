@@ -1,11 +1,11 @@
 //! Signing and storing the next anchor set of a tenant.
 
 use serde::Serialize;
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime};
 
 use super::{Installation, TrustSettings, envelope};
 use crate::{
-    base::{Error, Result, TenantScope},
+    base::{Error, Result, TenantScope, rfc3339::whole_seconds},
     store::{
         Change, ChangeKind, Resource, Stamp, Tx,
         columns::{KeyState, KeyUse},
@@ -65,8 +65,8 @@ pub(super) async fn publish(
         schema: SCHEMA,
         trust_domain: settings.domain.as_str(),
         sequence,
-        issued_at: time(issued_at)?,
-        expires_at: time(expires_at)?,
+        issued_at: whole_seconds(issued_at)?,
+        expires_at: whole_seconds(expires_at)?,
         refresh_hint_seconds: settings.refresh.whole_seconds(),
         anchors: anchors(installation.rows(), &signers, issued_at)?,
     };
@@ -135,7 +135,7 @@ struct Key<'k> {
 
 impl<'k> Key<'k> {
     fn anchor(self, state: &'static str) -> Result<Anchor<'k>> {
-        let (not_before, not_after) = (time(self.validity.0.time())?, time(self.validity.1.time())?);
+        let (not_before, not_after) = (whole_seconds(self.validity.0.time())?, whole_seconds(self.validity.1.time())?);
         let alg = if self.certificate.is_some() { "ES256" } else { "EdDSA" };
         Ok(Anchor {
             id: self.id,
@@ -159,9 +159,4 @@ fn announced(key: &Key<'_>, at: OffsetDateTime) -> Option<&'static str> {
         KeyState::Revoked => (at < key.validity.1.time()).then_some("revoked"),
         KeyState::Retired => None,
     }
-}
-
-/// A time in a payload: RFC 3339 in UTC, in whole seconds.
-fn time(time: OffsetDateTime) -> Result<String> {
-    time.replace_nanosecond(0).map_err(Error::internal)?.format(&Rfc3339).map_err(Error::internal)
 }

@@ -10,7 +10,7 @@ use super::{Question, facts::Facts};
 use crate::{
     base::{ExpiringCache, IdKind, Result, TenantId, TenantScope},
     store::{columns::KeyUse, tables::AccessSessionRow},
-    trust::{ArtifactKey, Trust, jws},
+    trust::{ArtifactKey, Trust, sign_jws},
 };
 
 /// The type in the header.
@@ -97,7 +97,7 @@ impl<'a> Claims<'a> {
     }
 
     pub fn sign(&self, key: &ArtifactKey) -> Result<String> {
-        jws::sign(TYP, self, key)
+        sign_jws(TYP, self, key)
     }
 
     pub fn expires_at(&self) -> OffsetDateTime {

@@ -1,10 +1,10 @@
 //! The payload of a directory, whose bytes are signed and whose digest is its entity tag.
 
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 use super::listing::{Listing, Shown};
-use crate::base::{Error, Result, TenantId};
+use crate::base::{Error, Result, TenantId, rfc3339::whole_seconds};
 
 const SCHEMA: &str = "tenantry.gateway-pools.v1";
 
@@ -31,8 +31,8 @@ pub(super) fn payload(
         schema: SCHEMA,
         tenant_id: tenant.zero_trust(),
         sequence,
-        issued_at: issued_at.format(&Rfc3339).map_err(Error::internal)?,
-        expires_at: expires_at.format(&Rfc3339).map_err(Error::internal)?,
+        issued_at: whole_seconds(issued_at)?,
+        expires_at: whole_seconds(expires_at)?,
         pools: listing.pools.iter().map(|pool| &pool.shown).collect(),
     };
     serde_json::to_vec(&payload).map_err(Error::internal)

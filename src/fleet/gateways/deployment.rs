@@ -2,11 +2,11 @@
 //! there are no settings are absent.
 
 use serde_json::{Map, Value, json};
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    base::{Error, IdKind, Result, TenantScope},
+    base::{Error, IdKind, Result, TenantScope, rfc3339::whole_seconds},
     fleet::state::Heartbeat,
     store::{
         Db, Stamp,
@@ -47,7 +47,7 @@ impl ArtifactSource for DeploymentConfig {
 }
 
 fn members(gateway: &GatewayRow, pool: &GatewayPoolRow, heartbeat: Heartbeat) -> Result<Map<String, Value>> {
-    let drain_deadline = drain_deadline(gateway, pool).map(seconds).transpose()?;
+    let drain_deadline = drain_deadline(gateway, pool).map(|at| whole_seconds(at.time())).transpose()?;
     let says = json!({
         "gateway_id": IdKind::Gateway.show(gateway.id),
         "pool": {"id": IdKind::GatewayPool.show(pool.id), "name": pool.name, "region": pool.region},
@@ -68,10 +68,4 @@ fn members(gateway: &GatewayRow, pool: &GatewayPoolRow, heartbeat: Heartbeat) ->
 /// When the sessions of a gateway end, if it drains, or its pool does: at the earlier time.
 fn drain_deadline(gateway: &GatewayRow, pool: &GatewayPoolRow) -> Option<Stamp> {
     gateway.drain_deadline.into_iter().chain(pool.drain_deadline).min()
-}
-
-/// A time in UTC, in whole seconds.
-fn seconds(at: Stamp) -> Result<String> {
-    let whole = at.time().replace_nanosecond(0).map_err(Error::internal)?;
-    whole.format(&Rfc3339).map_err(Error::internal)
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-pub use self::payload::{Issue, payload, seconds};
+pub use self::payload::{Issue, payload};
 use super::{current, resolve::Resolved};
 use crate::{
     base::{Cx, Error, IdKind, Kind, Result, TenantRef, TenantScope, digest::sha256_hex, error::Reason},

@@ -1,11 +1,11 @@
 //! The payload of a policy bundle (zero-trust contract, section 6.1), whose bytes are signed and whose digest is its entity tag.
 
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    base::{Error, IdKind, Result, TenantId},
+    base::{Error, IdKind, Result, TenantId, rfc3339::whole_seconds},
     policy::{document::Document, resolve::Resolved, scope::Scope},
 };
 
@@ -63,8 +63,8 @@ pub fn payload(resolved: &Resolved<'_>, issue: &Issue) -> Result<Vec<u8>> {
         tenant_id: issue.tenant.zero_trust(),
         version: issue.version,
         channel: resolved.channel().as_str(),
-        issued_at: seconds(issue.issued_at)?,
-        expires_at: seconds(issue.expires_at)?,
+        issued_at: whole_seconds(issue.issued_at)?,
+        expires_at: whole_seconds(issue.expires_at)?,
         refresh_seconds: resolved.document.refresh_seconds,
         min_client_version: resolved.document.min_client_version.as_deref(),
         target: Target { r#type: target.kind().as_str(), id: target.shown_id(issue.tenant) },
@@ -82,12 +82,6 @@ pub fn payload(resolved: &Resolved<'_>, issue: &Issue) -> Result<Vec<u8>> {
 fn source_of(scope: Scope, policy_id: String, issue: &Issue) -> Source {
     let id = (scope != Scope::Tenant).then(|| scope.shown_id(issue.tenant));
     Source { scope: scope.kind().as_str(), id, policy_id }
-}
-
-/// A time in UTC, in whole seconds.
-pub fn seconds(at: OffsetDateTime) -> Result<String> {
-    let whole = OffsetDateTime::from_unix_timestamp(at.unix_timestamp()).map_err(Error::internal)?;
-    whole.format(&Rfc3339).map_err(Error::internal)
 }
 
 #[cfg(test)]

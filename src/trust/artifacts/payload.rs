@@ -1,10 +1,10 @@
 //! The payloads of stored artifacts (zero-trust contract, sections 5.5 and 6.0).
 
 use serde_json::{Map, Value};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 use crate::{
-    base::{Error, Result},
+    base::{Error, Result, rfc3339::whole_seconds},
     store::columns::ArtifactKind,
 };
 
@@ -24,8 +24,8 @@ pub(super) fn payload(
     let mut payload = members.clone();
     payload.insert("schema".to_owned(), format!("tenantry.{}.v1", kind.as_str()).into());
     payload.insert(number_member(kind).to_owned(), number.into());
-    payload.insert("issued_at".to_owned(), time(issued_at)?.into());
-    payload.insert("expires_at".to_owned(), time(expires_at)?.into());
+    payload.insert("issued_at".to_owned(), whole_seconds(issued_at)?.into());
+    payload.insert("expires_at".to_owned(), whole_seconds(expires_at)?.into());
     serde_json::to_vec(&payload).map_err(Error::internal)
 }
 
@@ -35,9 +35,4 @@ fn number_member(kind: ArtifactKind) -> &'static str {
         ArtifactKind::DeploymentConfig => "config_version",
         ArtifactKind::Manifest | ArtifactKind::GatewayPools => "sequence",
     }
-}
-
-/// A time: RFC 3339 in UTC, in whole seconds.
-fn time(time: OffsetDateTime) -> Result<String> {
-    time.replace_nanosecond(0).map_err(Error::internal)?.format(&Rfc3339).map_err(Error::internal)
 }

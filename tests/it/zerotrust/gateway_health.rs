@@ -1,7 +1,5 @@
 //! The health of gateways, by the rules that make it, on both databases.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{
@@ -144,7 +142,6 @@ both_databases! {
         assert_eq!(state(&server).await, is("online"));
         // It may become offline between the two lists.
         let offline = async || read(&server, Admin, HEALTH).await["summary"]["offline"] == 1;
-        tokio::time::sleep(Duration::from_secs(8)).await;
         crate::db::eventually("the gateway to be offline", offline).await;
         assert_eq!(state(&server).await, is("offline"));
         send(&server, &gateway, &good(2, &gateway, 0)).await;
