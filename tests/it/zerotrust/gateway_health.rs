@@ -142,7 +142,7 @@ both_databases! {
         assert_eq!(state(&server).await, is("online"));
         // It may become offline between the two lists.
         let offline = async || read(&server, Admin, HEALTH).await["summary"]["offline"] == 1;
-        crate::db::eventually("the gateway to be offline", offline).await;
+        crate::harness::eventually("the gateway to be offline", async || offline().await.then_some(())).await;
         assert_eq!(state(&server).await, is("offline"));
         send(&server, &gateway, &good(2, &gateway, 0)).await;
         assert_eq!(state(&server).await, is("online"));
