@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 /// Inserts a `device` or a `gateway` with a credential, and returns its public id as `id`. The members of `of` are `tenant_id`, `name`,
 /// `status`, `token_id`, `seen` and `created` (seconds ago); for a device also `user_id`, `platform`, `group_ids` and `ephemeral`, for a
-/// gateway `pool_id`. Or inserts a `session` with `user_id`, `device_id`, `gateway_id`, `pool_id`, `status` and `started` (seconds ago), or
-/// a `report` with `report_id`, `gateway_id` and `end` (seconds ago).
+/// gateway `pool_id`; with `id` (a UUID) it has this id. Or inserts a `session` with `user_id`, `device_id`, `gateway_id`, `pool_id`,
+/// `status` and `started` (seconds ago), or a `report` with `report_id`, `gateway_id` and `end` (seconds ago).
 pub async fn enroll(db: &DatabaseConnection, kind: &str, of: &Json) -> Json {
-    let id = Uuid::now_v7();
+    let id = of["id"].as_str().map_or_else(Uuid::now_v7, |id| id.parse().unwrap());
     let subject = match kind {
         "device" => IdKind::Device,
         "gateway" => IdKind::Gateway,
