@@ -28,6 +28,10 @@ use crate::{
     tenants,
 };
 
+/// By how many seconds the clock of an issuer may be ahead. A credential from the time before a name was released bears at
+/// most the time of its release and this.
+const ISSUER_AHEAD: i64 = 600;
+
 #[async_trait]
 impl Tenants for Store {
     async fn find(&self, tenant: &TenantRef) -> Result<Option<CallerTenant>> {
@@ -37,7 +41,7 @@ impl Tenants for Store {
             TenantRef::Id(_) => None,
             TenantRef::Name(key) | TenantRef::Either(_, key) => {
                 let released = tenants::released_at(self, key).await?;
-                Some(released.map_or(0, |at| at.unix_timestamp() + 1))
+                Some(released.map_or(0, |at| at.unix_timestamp() + ISSUER_AHEAD + 1))
             }
         };
         Ok(Some(CallerTenant { id: found.id, key: found.name.key(), suspended: !found.status.admits(), named_since }))

@@ -14,9 +14,9 @@ pub const MAX: i32 = 4096;
 const HASHES: u64 = 1 << 32;
 const LAST: u32 = u32::MAX;
 
-/// The stored form of the given bundles: none if no number is given.
+/// The stored form of the given bundles: none if neither a number nor boundaries are given.
 pub fn checked(given: &BundlesData) -> Result<Option<BundlesData>> {
-    if given.num_bundles <= 0 {
+    if given.num_bundles <= 0 && given.boundaries.is_empty() {
         return Ok(None);
     }
     if given.num_bundles > MAX || given.boundaries.len() > MAX as usize + 1 {
@@ -96,12 +96,14 @@ mod tests {
     #[test]
     fn bundles_cover_every_hash() {
         assert_eq!(checked(&bundles(0, &[])).unwrap(), None);
-        assert_eq!(checked(&bundles(-1, &["0x0"])).unwrap(), None);
+        let two = ["0x00000000", "0x80000000", "0xffffffff"];
+        assert_eq!(checked(&bundles(0, &two)).unwrap(), Some(bundles(2, &two)), "boundaries need no number");
         assert_eq!(checked(&bundles(MAX, &[])).unwrap(), Some(bundles(MAX, &[])));
         let given = bundles(7, &["0xffffffff", "0x1", "0x0", "0x00000001"]);
         assert_eq!(checked(&given).unwrap(), Some(bundles(2, &["0x00000000", "0x00000001", "0xffffffff"])));
         for bad in [
             bundles(MAX + 1, &[]),
+            bundles(-1, &["0x0"]),
             bundles(2, &["0x0", "0x80000000"]),
             bundles(2, &["0x1", "0xffffffff"]),
             bundles(2, &["0x0", "0x1ffffffff"]),

@@ -30,7 +30,12 @@ async fn every_change_has_an_outbox_event() {
         if !missing.contains(&change) {
             continue;
         }
-        match events(&world, case, &format!("q{number}q")).await {
+        let mut topics = events(&world, case, &format!("q{number}q")).await;
+        // A job may have written an event meanwhile, such as the next phase of a rotation.
+        if exceptions.contains_key(&change.0) && topics.as_ref().is_some_and(|topics| !topics.is_empty()) {
+            topics = events(&world, case, &format!("q{number}r")).await;
+        }
+        match topics {
             None => {}
             Some(topics) if topics.is_empty() => drop(silent.insert(change)),
             Some(_) => {

@@ -33,6 +33,7 @@ impl fmt::Display for Refused {
         let code = u32::from(self.character);
         let why = match self.character.is_control() {
             true => "it is a control character",
+            false if is_mark(self.character) => "a combining mark needs a character before it",
             false => "it is invisible or changes how other characters are displayed",
         };
         write!(f, "the character U+{code:04X} is not allowed: {why}")
@@ -54,10 +55,18 @@ pub(crate) fn check_name(name: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// An address has only visible characters, and spaces in a quoted local part.
+/// An address has only visible characters, and spaces in a quoted local part. No part of it starts with a combining mark,
+/// which would change the character that is printed before it.
 pub(crate) fn check_address(address: &str) -> Result<(), Refused> {
-    let bad = |(_, c): &(usize, char)| !is_plain(*c) || *c != ' ' && is_space(*c);
-    address.char_indices().find(bad).map_or(Ok(()), |(at, character)| Err(Refused { character, at }))
+    let mut before = None;
+    for (at, character) in address.char_indices() {
+        let stands = !is_mark(character) || !matches!(before, None | Some('"' | '@'));
+        if !is_plain(character) || character != ' ' && is_space(character) || !stands {
+            return Err(Refused { character, at });
+        }
+        before = Some(character);
+    }
+    Ok(())
 }
 
 fn is_plain(c: char) -> bool {
@@ -219,5 +228,15 @@ mod tests {
         assert_eq!(address(" \"a b\"@example.com ").unwrap(), "\"a b\"@example.com");
         assert!(address("a\u{a0}b@example.com").is_err() && address("a\u{3000}b@example.com").is_err());
         assert_eq!(address("bo\u{212a}@example.com").unwrap(), "boK@example.com");
+    }
+
+    #[test]
+    fn no_part_of_an_address_starts_with_a_combining_mark() {
+        for bad in ["\u{301}q@example.com", "\u{20dd}@example.com", "\"\u{301}q\"@example.com", "q@\u{301}example.com"]
+        {
+            let refused = address(bad).unwrap_err();
+            assert!(refused.to_string().contains("combining mark"), "{refused}");
+        }
+        assert_eq!(address("q\u{20dd}@example.com").unwrap(), "q\u{20dd}@example.com");
     }
 }

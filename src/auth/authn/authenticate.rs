@@ -308,8 +308,8 @@ impl Authenticator {
 
 impl Authenticator {
     /// The tenant that a credential names. Ids are never reused. Names may be, so a credential with a name must
-    /// have been issued after the previous tenant of that name released it, to the second, and not in the future,
-    /// for which the name's owner is not known yet. There is no leeway in this.
+    /// have been issued after the previous tenant of that name released it, even if the issuer's clock was ahead, and not
+    /// in the future, for which the name's owner is not known yet. There is no leeway in this.
     async fn tenant(&self, named: &TenantRef, issued: Option<i64>) -> Result<CallerTenant> {
         let tenant = self.tenants.find(named).await?.ok_or_else(tokens::invalid)?;
         let is_issued_since = |since: i64| issued.is_some_and(|issued| (since..=self.clock.unix()).contains(&issued));

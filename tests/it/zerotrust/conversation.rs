@@ -1,6 +1,6 @@
 //! Conversations over REST that are the same on both databases, and are compared with a golden file.
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _};
 
 use reqwest::Method;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The caller.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
     /// Without a token.
     Nobody,
@@ -82,10 +82,16 @@ pub async fn http(server: &Server, who: Who) -> Http {
 
 /// Sends each line, and compares it and its response with a golden file of the surface.
 pub async fn check(name: &str, server: &Server, lines: &[Line]) {
-    let (mut mask, mut written) = (Mask::default(), String::new());
+    let (mut mask, mut written, mut callers) = (Mask::default(), String::new(), HashMap::new());
     for (who, method, path, body) in lines {
+        if !callers.contains_key(who) {
+            callers.insert(*who, http(server, *who).await);
+        }
         let (method, real) = (Method::from_bytes(method.as_bytes()).unwrap(), body.map(|body| mask.reveal(body)));
-        let answer = http(server, *who).await.call(method.clone(), &mask.reveal(path), real.as_deref()).await;
+        let answer = callers[who].call(method.clone(), &mask.reveal(path), real.as_deref()).await;
+        if path.ends_with("/logout") {
+            callers.remove(who);
+        }
         writeln!(written, "> {who:?}: {method} {path} {}", body.unwrap_or_default()).unwrap();
         writeln!(written, "{}", mask.hide(&answer.shown())).unwrap();
     }
