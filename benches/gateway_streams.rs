@@ -73,7 +73,7 @@ async fn measure(program: &Program, twin: &fan_out::Twin, home: &Path) {
     let theirs = Route::new(&format!("http://{}", twin.address), Vec::new()).expect("a route");
     let channel = ours.channel(None).expect("a channel");
     let enrollment = support::gateways::token(channel.clone(), &token, GATEWAYS).await;
-    let plan = Plan { server: ours.clone(), mutual: None, streams_per_connection: 1 };
+    let plan = Plan { streams_per_connection: 1, ..Plan::of(ours.clone()) };
 
     let (before, began) = (program.cpu(), Instant::now());
     let enrolled = Arc::new(plan.enroll(&enrollment, GATEWAYS).await.expect("enrollments"));

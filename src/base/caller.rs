@@ -110,13 +110,13 @@ pub struct CallerTenant {
 }
 
 impl CallerTenant {
-    /// Refuses a call if the tenant is suspended. On the zero-trust surface the credential is not valid then (its
-    /// contract, decisions: 401); on the others the caller is authenticated but not permitted (403).
+    /// Refuses a call if the tenant is suspended. On the zero-trust surface, streams of gateways included, the credential
+    /// is not valid then (its contract, decisions: 401); on the others the caller is authenticated but not permitted (403).
     pub fn refuse_suspended(&self, rpc: &str) -> Result<()> {
         let text = "your tenant is suspended";
         match self.suspended {
             false => Ok(()),
-            true if rpc.starts_with("/tenantry.zerotrust.") => {
+            true if ["/tenantry.zerotrust.", "/tenantry.edge."].iter().any(|package| rpc.starts_with(package)) => {
                 Err(Error::unauthenticated(Reason::TenantSuspended, text))
             }
             true => Err(Error::denied(Reason::TenantSuspended, text)),

@@ -10,9 +10,13 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{Material, State, Topic, slot::Slot};
+use super::{
+    Material, State, Topic,
+    places::{Place, Places},
+    slot::Slot,
+};
 use crate::{
-    base::{IdKind, Result, TenantId, TenantScope},
+    base::{Basis, Caller, IdKind, Result, TenantId, TenantScope},
     fleet::Heartbeat,
     store::{Resource, Store, outbox::Event},
     streams::{Demand, Follower, OpenStream},
@@ -30,6 +34,8 @@ struct Inner {
     /// How often gateways report, for their configurations.
     heartbeat: Heartbeat,
     demand: Demand,
+    /// Of the streams of devices and gateways.
+    places: Places,
     tenants: Mutex<HashMap<TenantId, Followed>>,
     stale: Mutex<HashMap<TenantId, HashSet<Topic>>>,
     /// The tenants whose topics are being read.
@@ -99,6 +105,7 @@ impl Board {
             trust: trust.clone(),
             heartbeat,
             demand,
+            places: Places::default(),
             tenants,
             stale,
             reading,
@@ -122,6 +129,14 @@ impl Board {
             self.mark(tenant, [topic]);
         }
         Subscription { board: self.clone(), slot, bell: number, _open: open }
+    }
+
+    /// The place of a new stream, if a device or gateway calls. Fails if that has too many.
+    pub(super) fn place(&self, caller: &Caller) -> Result<Option<Place>> {
+        match caller.basis {
+            Basis::Device { id, .. } | Basis::Gateway { id, .. } => self.0.places.take(id).map(Some),
+            _ => Ok(None),
+        }
     }
 
     pub(super) fn store(&self) -> &Store {

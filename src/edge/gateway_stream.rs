@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Board, Material, Reports, State, Subscription, Topic, measures,
+    places::{Place, or_replaced},
     watch::{next_bookmark, reconnect_after},
 };
 use crate::{
@@ -89,6 +90,7 @@ pub struct GatewayStream<R> {
     opened_at: Instant,
     bookmark: Instant,
     _open: measures::Open,
+    _place: Option<Place>,
     /// The gateway knows that there is nothing newer than what it was sent first.
     is_current: bool,
     is_draining: bool,
@@ -98,24 +100,33 @@ impl<R> GatewayStream<R>
 where
     R: Stream<Item = Result<Report>> + Send + Unpin + 'static,
 {
-    /// The messages for a gateway whose reports are these. The stream ends with the first error, and with that of `lost`.
+    /// The messages for a gateway whose reports are these. The stream ends with the first error, and with that of `lost`. Fails if the
+    /// gateway has too many streams.
     pub fn messages(
         cx: &Cx,
         (board, known): (&Board, &Reports),
         follower: Follower,
         reports: R,
         lost: impl Future<Output = Error> + Send + 'static,
-    ) -> impl Stream<Item = Result<Message>> + Send + 'static {
+    ) -> Result<impl Stream<Item = Result<Message>> + Send + 'static> {
+        let place = board.place(&cx.caller)?;
+        let lost = or_replaced(lost, place.as_ref());
         let (board, known, drain) = (board.clone(), known.clone(), cx.drain.clone());
-        let opening = async move { Self::open(&board, known, follower, drain, reports).await };
+        let opening = async move { Self::open(&board, known, follower, drain, (reports, place)).await };
         let messages = stream::once(opening).flat_map(|opened| match opened {
             Ok(stream) => stream.into_messages().left_stream(),
             Err(error) => stream::once(std::future::ready(Err(error))).right_stream(),
         });
-        abort_when(messages, lost)
+        Ok(abort_when(messages, lost))
     }
 
-    async fn open(board: &Board, known: Reports, follower: Follower, drain: Drain, mut reports: R) -> Result<Self> {
+    async fn open(
+        board: &Board,
+        known: Reports,
+        follower: Follower,
+        drain: Drain,
+        (mut reports, place): (R, Option<Place>),
+    ) -> Result<Self> {
         let late = || invalid("the first message must be subscribe, within 10 seconds");
         let first = timeout(FIRST, reports.next()).await.map_err(|_| late())?.ok_or_else(late)??;
         let Report::Subscribe(wanted) = first else { return Err(late()) };
@@ -138,6 +149,7 @@ where
         let (trust, opened_at, open) = (board.trust().clone(), Instant::now(), measures::Open::new());
         Ok(Self {
             _open: open,
+            _place: place,
             opened_at,
             follower,
             known,

@@ -8,6 +8,7 @@ mod gateway_stream;
 mod manifest;
 mod material;
 mod measures;
+mod places;
 mod refresh;
 mod reports;
 mod slot;

@@ -17,14 +17,14 @@ use uuid::Uuid;
 use super::{Board, State, Topic, slot::Slot};
 use crate::{
     access::kill_list,
-    base::{Error, Kind, Result, TenantId, TenantScope},
+    base::{Error, Kind, Result, TenantId, TenantRef, TenantScope},
     fleet::gateways::DeploymentConfig,
     policy::{
         batch::{self, Wanted},
         bundles,
         gateway_view::{self, GatewayView},
     },
-    spc,
+    spc, tenants,
 };
 
 /// The number of tenants that are read at once.
@@ -70,7 +70,18 @@ impl Board {
     }
 
     /// Reads topics of a tenant again. Returns those that could not be read.
-    async fn refresh(&self, scope: TenantScope, slots: Vec<Arc<Slot>>) -> Vec<Topic> {
+    async fn refresh(&self, scope: TenantScope, mut slots: Vec<Arc<Slot>>) -> Vec<Topic> {
+        match tenants::find(self.store(), &TenantRef::Id(scope.tenant())).await {
+            // The streams of its gateways and devices are about to end, and get nothing that came after the suspension.
+            Ok(tenant) if !tenant.as_ref().is_some_and(|tenant| tenant.status.admits()) => {
+                slots.retain(|slot| slot.topic == Topic::TrustAnchors || slot.state() == State::Unknown);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                log(&error);
+                return slots.iter().map(|slot| slot.topic).collect();
+            }
+        }
         let (mut views, mut others, mut devices) = (BTreeMap::new(), Vec::new(), HashMap::new());
         let mut topics = Vec::with_capacity(slots.len());
         for slot in slots {

@@ -119,22 +119,24 @@ impl Reported {
         self.refused = newer.refused.or_else(|| self.refused.take());
     }
 
-    /// The row after this report.
+    /// The row after this report. Numbers do not decrease, and say what is newer: the clocks of servers differ.
     fn after(self, row: GatewayMaterialRow) -> GatewayMaterialRow {
         let row = match self.applied {
-            Some((number, at)) if row.applied_at.is_none_or(|before| before <= at) => {
+            Some((number, at)) if (row.applied_number, row.applied_at) <= (number, Some(at)) => {
                 GatewayMaterialRow { applied_number: number, applied_at: Some(at), ..row }
             }
             _ => row,
         };
         match self.refused {
-            Some(refused) if row.refused_at.is_none_or(|before| before <= refused.at) => GatewayMaterialRow {
-                refused_number: refused.number,
-                refused_code: refused.code,
-                refused_detail: refused.detail,
-                refused_at: Some(refused.at),
-                ..row
-            },
+            Some(refused) if (row.refused_number, row.refused_at) <= (refused.number, Some(refused.at)) => {
+                GatewayMaterialRow {
+                    refused_number: refused.number,
+                    refused_code: refused.code,
+                    refused_detail: refused.detail,
+                    refused_at: Some(refused.at),
+                    ..row
+                }
+            }
             _ => row,
         }
     }
@@ -188,6 +190,7 @@ fn nothing(scope: TenantScope, gateway: Uuid, material: MaterialKind) -> Gateway
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Access;
 
     #[test]
     fn the_newest_report_of_each_kind_counts() {
@@ -205,5 +208,26 @@ mod tests {
         );
         reported.update(Reported { applied: None, refused: Some(refusal(6, 60)) });
         assert_eq!((reported.applied.map(|of| of.0), reported.refused.map(|of| of.number)), (Some(5), Some(6)));
+    }
+
+    #[test]
+    fn a_report_counts_by_its_number_and_not_by_the_clock_of_its_server() {
+        let applied = |number, at| Reported { applied: Some((number, Stamp::from_micros(at))), refused: None };
+        let refusal = |number, at| {
+            let (code, at) = ("expired".to_owned(), Stamp::from_micros(at));
+            Reported { applied: None, refused: Some(Refusal { number, code, detail: String::new(), at }) }
+        };
+        let numbers = |row: &GatewayMaterialRow| (row.applied_number, row.refused_number);
+        let scope = TenantScope::grant(&Access::Platform, TenantId::from_uuid(Uuid::from_u128(1)), "acme").unwrap();
+        // Written by a server whose clock is ahead, and then by one with a right clock.
+        let row = nothing(scope, Uuid::from_u128(2), MaterialKind::GatewayPolicy);
+        let row = refusal(3, 800).after(applied(4, 900).after(row));
+        let row = applied(5, 300).after(row);
+        assert_eq!(numbers(&row), (5, 3));
+        let row = refusal(6, 310).after(row);
+        assert_eq!(numbers(&row), (5, 6));
+        // An older report, which could not be written earlier.
+        let row = refusal(5, 990).after(applied(4, 990).after(row));
+        assert_eq!((numbers(&row), row.applied_at), ((5, 6), Some(Stamp::from_micros(300))));
     }
 }

@@ -8,7 +8,10 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Board, Material, State, Subscription, Topic};
+use super::{
+    Board, Material, State, Subscription, Topic,
+    places::{Place, or_replaced},
+};
 use crate::{
     base::{Cx, Drain, Error, Kind, Result, TenantScope, error::Reason},
     streams::abort_when,
@@ -42,26 +45,40 @@ struct Watch {
     /// The client has a state.
     had_state: bool,
     is_draining: bool,
+    _place: Option<Place>,
 }
 
 /// Watches a topic. The state with the digest `has` is not sent: the first event is a bookmark then, as it is if there is none yet. The
-/// stream ends with the error of `lost`, with the drain, or with NOT_FOUND if a state that the client has is gone.
+/// stream ends with the error of `lost`, with the drain, or with NOT_FOUND if a state that the client has is gone. Fails if the device or
+/// gateway that calls has too many streams.
 pub fn watch<F>(
     cx: &Cx,
     board: &Board,
     (scope, topic): (TenantScope, Topic),
     has: String,
     lost: F,
-) -> impl Stream<Item = Result<(Event, String)>> + Send + 'static + use<F>
+) -> Result<impl Stream<Item = Result<(Event, String)>> + Send + 'static + use<F>>
 where
     F: Future<Output = Error> + Send + 'static,
 {
+    let place = board.place(&cx.caller)?;
+    let lost = or_replaced(lost, place.as_ref());
     let bell = Arc::new(Notify::new());
     let subscription = board.follow(scope, topic, &bell);
     let (bookmark, drain) = (next_bookmark(), cx.drain.clone());
     // A client that resumes with a digest has a state; any other text is that of nothing that we sent.
     let had_state = has.starts_with("sha256:");
-    let watch = Watch { subscription, bell, drain, has, bookmark, is_current: false, had_state, is_draining: false };
+    let watch = Watch {
+        subscription,
+        bell,
+        drain,
+        has,
+        bookmark,
+        is_current: false,
+        had_state,
+        is_draining: false,
+        _place: place,
+    };
     let events = stream::unfold(Some(watch), |watch| async move {
         let mut watch = watch?;
         match watch.next().await {
@@ -69,7 +86,7 @@ where
             Err(error) => Some((Err(error), None)),
         }
     });
-    abort_when(events, lost)
+    Ok(abort_when(events, lost))
 }
 
 impl Watch {

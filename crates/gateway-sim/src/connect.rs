@@ -1,6 +1,6 @@
 //! Connections to the server: plain, with TLS, or with the certificate of a gateway.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use hyper_util::rt::TokioIo;
@@ -15,12 +15,22 @@ use tokio_rustls::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use crate::Clock;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a server may be silent before it gets a ping, and how long it may take to answer. A server that lost power does not close its
+/// connections. Bookmarks come earlier than that, so pings are rare.
+const PING: Duration = Duration::from_secs(25);
+const PONG: Duration = Duration::from_secs(10);
+
 /// Where the server is, and which authorities certify it.
 #[derive(Clone, Debug)]
 pub struct Route {
     url: String,
     /// In DER; none for `http`.
     authorities: Vec<Vec<u8>>,
+    clock: Clock,
 }
 
 /// The certificate of a gateway, with its key.
@@ -43,7 +53,12 @@ impl Route {
             Some("https") => {}
             _ => bail!("{url} must begin with http:// or https://"),
         }
-        Ok(Self { url, authorities })
+        Ok(Self { url, authorities, clock: Clock::default() })
+    }
+
+    /// The same, with the clock by which certificates are checked.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// The URL, without a slash at the end.
@@ -51,10 +66,15 @@ impl Route {
         &self.url
     }
 
-    /// A channel that connects with its first call, and again when the connection is lost.
+    /// A channel that connects with its first call, and again when the connection is lost, or the server no longer answers.
     pub fn channel(&self, identity: Option<&Identity>) -> Result<Channel> {
         // The connector does TLS.
-        let endpoint = Endpoint::from_shared(self.url.replacen("https://", "http://", 1))?.tcp_nodelay(true);
+        let endpoint = Endpoint::from_shared(self.url.replacen("https://", "http://", 1))?
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT)
+            .http2_keep_alive_interval(PING)
+            .keep_alive_timeout(PONG)
+            .keep_alive_while_idle(true);
         let tls = if self.authorities.is_empty() { None } else { Some(self.tls(identity)?) };
         let connector = tower::service_fn(move |uri: Uri| connect(uri, tls.clone()));
         Ok(endpoint.connect_with_connector_lazy(connector))
@@ -65,7 +85,8 @@ impl Route {
         for authority in &self.authorities {
             roots.add(CertificateDer::from(authority.clone()))?;
         }
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let (provider, clock) = (Arc::new(ring::default_provider()), Arc::new(self.clock));
+        let builder = ClientConfig::builder_with_details(provider, clock)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots);
         let mut config = match identity {

@@ -9,7 +9,7 @@ use tenantry_proto::zerotrust::v1::{
 };
 use tonic::transport::Channel;
 
-use crate::{Identity, Key};
+use crate::{Clock, Identity, Key};
 
 /// What an enrollment gives.
 #[derive(Clone, Debug)]
@@ -24,6 +24,10 @@ pub struct Enrolled {
     pub identity: Identity,
     /// The first trust anchors.
     pub anchors: AnchorSet,
+    /// The clock of the gateway.
+    pub clock: Clock,
+    /// By how many seconds that of the server was ahead of it.
+    pub server_ahead: i64,
 }
 
 impl Enrolled {
@@ -35,7 +39,7 @@ impl Enrolled {
 }
 
 /// Enrolls a gateway with a token.
-pub async fn enroll(channel: Channel, token: &str, name: &str) -> Result<Enrolled> {
+pub async fn enroll(channel: Channel, token: &str, name: &str, clock: Clock) -> Result<Enrolled> {
     let key = Key::generate();
     let gateway = EnrollGateway {
         name: Some(name.to_owned()),
@@ -54,7 +58,10 @@ pub async fn enroll(channel: Channel, token: &str, name: &str) -> Result<Enrolle
     let anchors = answer.trust_anchors.context("the response has no trust anchors")?;
     let anchors = AnchorSet::first(json_of(&anchors).as_bytes())
         .map_err(|refusal| anyhow::anyhow!("the first trust anchors are refused: {}", refusal.code()))?;
+    let server_time = answer.server_time.context("the response has no server_time")?.seconds;
     Ok(Enrolled {
+        server_ahead: server_time - clock.unix(),
+        clock,
         id: answer.gateway_id.context("the response has no gateway_id")?,
         device_token: answer.device_token,
         identity: Identity { chain_pem: credential.certificate_pem + &credential.chain_pem, key: key.pkcs8()? },

@@ -1,13 +1,13 @@
 //! A number of gateways that run in this process.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 use tonic::transport::Channel;
 
-use crate::{Enrolled, Gateway, Progress, Route, enroll};
+use crate::{Clock, End, Enrolled, Gateway, Progress, Route, enroll};
 
 /// How a fleet runs.
 #[derive(Clone, Debug)]
@@ -18,6 +18,10 @@ pub struct Plan {
     pub mutual: Option<String>,
     /// The number of streams on each connection, without `mutual`.
     pub streams_per_connection: usize,
+    /// The clocks of the gateways.
+    pub clock: Clock,
+    /// How long gateways that are refused wait before they try again; `None` for not at all.
+    pub retry_refused: Option<Duration>,
 }
 
 /// How many gateways enroll at the same time.
@@ -34,12 +38,18 @@ pub struct Fleet {
 }
 
 impl Plan {
+    /// A plan for gateways with right clocks that call a server, ten of them on each connection.
+    pub fn of(server: Route) -> Self {
+        let clock = Clock::default();
+        Self { server, mutual: None, streams_per_connection: 10, clock, retry_refused: None }
+    }
+
     /// Enrolls gateways with a token that may be used that often.
     pub async fn enroll(&self, token: &str, gateways: usize) -> Result<Vec<Enrolled>> {
         let channel = self.server.channel(None)?;
         let enrolled = stream::iter(0..gateways).map(|number| {
             let channel = channel.clone();
-            async move { enroll(channel, token, &format!("sim-{number}")).await }
+            async move { enroll(channel, token, &format!("sim-{number}"), self.clock).await }
         });
         enrolled.buffered(ENROLLING).try_collect().await
     }
@@ -53,7 +63,7 @@ impl Plan {
             let (channel, url) = match &self.mutual {
                 Some(url) => {
                     let route = Route::new(url, enrolled.server_authorities()).context("cannot use the listener")?;
-                    (route.channel(Some(&enrolled.identity))?, None)
+                    (route.with_clock(self.clock).channel(Some(&enrolled.identity))?, None)
                 }
                 None => {
                     if number % self.streams_per_connection.max(1) == 0 {
@@ -63,9 +73,14 @@ impl Plan {
                     (channel, Some(self.server.url().to_owned()))
                 }
             };
-            let progress = progress.clone();
+            let (progress, retry) = (progress.clone(), self.retry_refused);
             tasks.spawn(async move {
-                Gateway::new(number, enrolled).follow(channel, url.as_deref(), &progress).await;
+                let mut gateway = Gateway::new(number, enrolled);
+                loop {
+                    let End::Refused(_) = gateway.follow(channel.clone(), url.as_deref(), &progress).await;
+                    let Some(retry) = retry else { return };
+                    sleep(retry).await;
+                }
             });
         }
         Ok(Fleet { ids, progress, tasks })

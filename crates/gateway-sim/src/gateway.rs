@@ -1,6 +1,9 @@
 //! One gateway: its stream, what it verifies, and what it says about it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use anyhow::Result;
 use bundle_verify::{Kind, Refusal, Shelf};
@@ -8,7 +11,6 @@ use tenantry_proto::edge::v1::{
     Ack, Held, Material, Nack, StreamRequest, Subscribe, Update,
     gateway_stream_service_client::GatewayStreamServiceClient, stream_request, stream_response,
 };
-use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::sleep};
 use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
 
@@ -17,6 +19,8 @@ use crate::{Enrolled, Progress};
 const METHOD: &str = "/tenantry.edge.v1.GatewayStreamService/Stream";
 /// The longest delay before a gateway connects again after an error.
 const BACKOFF: Duration = Duration::from_secs(2);
+/// By how many seconds the time of a proof may differ from that of the server, with a reserve for the way.
+const TOLERANCE: u64 = 30;
 
 /// A gateway, with everything that it has verified.
 #[derive(Debug)]
@@ -48,8 +52,10 @@ impl Gateway {
         loop {
             let wait = match self.stream(channel.clone(), proven_url, progress).await {
                 Ok(wait) => wait,
+                // The proof may have had another time than that of the server.
+                Err(status) if proven_url.is_some() && self.learns_time(&status) => Duration::ZERO,
                 Err(status) if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) => {
-                    progress.ended(&self.enrolled.id, status.message());
+                    progress.ended(&self.enrolled.id, &status);
                     return End::Refused(status.message().to_owned());
                 }
                 Err(_) => BACKOFF.mul_f64(rand::random()),
@@ -76,6 +82,7 @@ impl Gateway {
             self.prove(&mut call, url)?;
         }
         let mut incoming = GatewayStreamServiceClient::new(channel).stream(call).await?.into_inner();
+        progress.opened();
         let mut wait = Duration::ZERO;
         loop {
             let message = match incoming.message().await {
@@ -91,6 +98,7 @@ impl Gateway {
                 }
                 Some(stream_response::Message::Drain(drain)) => {
                     wait = Duration::from_millis(drain.reconnect_after_ms.try_into().unwrap_or_default());
+                    progress.drained(wait);
                 }
                 Some(stream_response::Message::KillList(list)) => {
                     let material = Material::KillList;
@@ -106,13 +114,26 @@ impl Gateway {
     /// Sends the device token with a proof that this gateway has its key.
     fn prove<T>(&self, call: &mut Request<T>, url: &str) -> Result<(), Status> {
         let token = &self.enrolled.device_token;
-        let proof = self.enrolled.key.dpop("POST", &format!("{url}{METHOD}"), token);
+        let at = self.enrolled.clock.unix().saturating_add(self.enrolled.server_ahead);
+        let proof = self.enrolled.key.dpop_at("POST", &format!("{url}{METHOD}"), token, at);
         let value = |text: String| {
             MetadataValue::try_from(text).map_err(|_| Status::internal("a credential is not a header value"))
         };
         call.metadata_mut().insert("authorization", value(format!("DPoP {token}"))?);
         call.metadata_mut().insert("dpop", value(proof)?);
         Ok(())
+    }
+
+    /// Whether a call was refused by a server with another time than the one before, which is noted.
+    fn learns_time(&mut self, status: &Status) -> bool {
+        let date = status.metadata().get("date").and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let Some(at) = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()) else { return false };
+        let ahead = i64::try_from(at.as_secs()).unwrap_or(i64::MAX).saturating_sub(self.enrolled.clock.unix());
+        let differs = status.code() == Code::Unauthenticated && ahead.abs_diff(self.enrolled.server_ahead) > TOLERANCE;
+        if differs {
+            self.enrolled.server_ahead = ahead;
+        }
+        differs
     }
 
     fn have(&self) -> Vec<Held> {
@@ -145,7 +166,7 @@ impl Gateway {
 
     /// Verifies an envelope, and returns the digest of its payload.
     fn accept(&mut self, material: Material, envelope: &[u8]) -> Result<String, Refusal> {
-        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let now = self.enrolled.clock.unix();
         let kind = match material {
             Material::TrustAnchors => {
                 self.enrolled.anchors = self.enrolled.anchors.next(envelope)?;

@@ -6,8 +6,9 @@ use ed25519_dalek::{Signer as _, SigningKey, pkcs8::EncodePrivateKey as _};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::Clock;
 
 /// An Ed25519 key. It never leaves the gateway.
 #[derive(Clone)]
@@ -33,12 +34,17 @@ impl Key {
 
     /// The proof of a call with a device token (RFC 9449): a compact JWS over its method, its URL and the token.
     pub fn dpop(&self, method: &str, url: &str, token: &str) -> String {
+        self.dpop_at(method, url, token, Clock::default().unix())
+    }
+
+    /// The same at this time, in seconds since 1970: that of the server, which refuses others.
+    pub fn dpop_at(&self, method: &str, url: &str, token: &str, at: i64) -> String {
         let jwk =
             json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(self.0.verifying_key().as_bytes())});
         let header = json!({"typ": "dpop+jwt", "alg": "EdDSA", "jwk": jwk});
-        let (id, now) = (Uuid::new_v4().to_string(), OffsetDateTime::now_utc().unix_timestamp());
+        let id = Uuid::new_v4().to_string();
         let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
-        let claims = json!({"jti": id, "htm": method, "htu": url, "iat": now, "ath": hash});
+        let claims = json!({"jti": id, "htm": method, "htu": url, "iat": at, "ath": hash});
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(header), part(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.0.sign(signed.as_bytes()).to_bytes());

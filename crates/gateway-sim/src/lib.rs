@@ -1,6 +1,7 @@
 //! The reference client of gateway streams (docs/gateways.md): how a gateway enrolls, verifies what it gets and acknowledges it. The
 //! program beside this library runs any number of such gateways.
 
+mod clock;
 mod connect;
 mod enroll;
 mod fleet;
@@ -10,6 +11,7 @@ mod percentiles;
 mod progress;
 mod publisher;
 
+pub use clock::Clock;
 pub use connect::{Identity, Route};
 pub use enroll::{Enrolled, enroll};
 pub use fleet::{Fleet, Plan};

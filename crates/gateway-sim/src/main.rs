@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
-use tenantry_gateway_sim::{Fleet, Percentiles, Plan, Publisher, Route, Selected};
+use tenantry_gateway_sim::{Clock, Fleet, Percentiles, Plan, Publisher, Route, Selected};
 use tenantry_proto::edge::v1::Material;
 use tokio::time::{sleep, timeout};
 
@@ -48,6 +48,12 @@ struct Arguments {
     /// Tenant of the policies, if the administrator is of the platform.
     #[arg(long)]
     tenant: Option<String>,
+    /// By how many seconds the clocks of the gateways are ahead; negative if they are behind.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS", allow_negative_numbers = true)]
+    clock_ahead: i64,
+    /// How long gateways that are refused wait before they try again, in seconds; not at all without it.
+    #[arg(long, value_name = "SECONDS")]
+    retry_refused: Option<u64>,
 }
 
 /// How long all gateways may take to apply a policy.
@@ -60,6 +66,8 @@ async fn main() -> Result<()> {
         server: Route::new(&arguments.server, authorities(arguments.ca.as_ref())?)?,
         mutual: arguments.mtls.clone(),
         streams_per_connection: arguments.streams_per_connection,
+        clock: Clock::ahead(arguments.clock_ahead),
+        retry_refused: arguments.retry_refused.map(Duration::from_secs),
     };
     let began = Instant::now();
     let enrolled = plan.enroll(&arguments.token, arguments.gateways).await?;

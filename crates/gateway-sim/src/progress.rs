@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tenantry_proto::edge::v1::Material;
 use tokio::sync::Notify;
+use tonic::Status;
 
 /// The newest artifact of a kind that a gateway has applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ struct Inner {
     refused: Vec<String>,
     ended: Vec<String>,
     updates: HashMap<Material, u64>,
+    opened: u64,
+    hints: Vec<Duration>,
 }
 
 impl Progress {
@@ -52,9 +55,21 @@ impl Progress {
         self.changed.notify_waiters();
     }
 
-    /// The server ended the stream of a gateway for good.
-    pub fn ended(&self, gateway: &str, why: &str) {
-        self.lock().ended.push(format!("{gateway}: {why}"));
+    /// A gateway has opened a stream.
+    pub fn opened(&self) {
+        self.lock().opened += 1;
+        self.changed.notify_waiters();
+    }
+
+    /// The server shuts down, and a gateway has to wait this long before it connects again.
+    pub fn drained(&self, wait: Duration) {
+        self.lock().hints.push(wait);
+        self.changed.notify_waiters();
+    }
+
+    /// The server refused the stream of a gateway, or ended it for that.
+    pub fn ended(&self, gateway: &str, status: &Status) {
+        self.lock().ended.push(format!("{gateway}: {:?}: {}", status.code(), status.message()));
         self.changed.notify_waiters();
     }
 
@@ -68,9 +83,19 @@ impl Progress {
         self.lock().refused.clone()
     }
 
-    /// Streams that the server ended for good.
+    /// Streams that the server refused or ended, with the codes and texts.
     pub fn ends(&self) -> Vec<String> {
         self.lock().ended.clone()
+    }
+
+    /// The number of streams that were opened.
+    pub fn streams(&self) -> u64 {
+        self.lock().opened
+    }
+
+    /// How long gateways were asked to wait before they connect again.
+    pub fn hints(&self) -> Vec<Duration> {
+        self.lock().hints.clone()
     }
 
     /// The number of updates of a kind that were applied.

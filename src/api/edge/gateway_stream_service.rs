@@ -56,7 +56,7 @@ impl GatewayStreamService for GatewayStreams {
         let streams = &self.deps.streams;
         let lost = streams.standing.rights_lost(cx);
         let follower = Follower { scope, gateway: id };
-        let messages = GatewayStream::messages(cx, (&streams.board, &streams.reports), follower, reports, lost);
+        let messages = GatewayStream::messages(cx, (&streams.board, &streams.reports), follower, reports, lost)?;
         Ok(messages.map(|message| message.map(response)))
     }
 }

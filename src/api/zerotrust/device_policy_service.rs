@@ -54,7 +54,7 @@ impl DevicePolicyService for DevicePolicies {
     ) -> Result<impl Stream<Item = Result<WatchPolicyBundleResponse>> + Send + 'static> {
         let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
         let device = IdKind::Device.read(&device(cx, message.device_id)?).ok_or_else(current::not_found)?;
-        let events = watch(cx, &self.deps.streams, (scope, Topic::DevicePolicy { device }), message.resume);
+        let events = watch(cx, &self.deps.streams, (scope, Topic::DevicePolicy { device }), message.resume)?;
         Ok(events.map(|event| event.map(|event| WatchPolicyBundleResponse { event: Some(event) })))
     }
 }

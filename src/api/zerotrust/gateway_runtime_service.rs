@@ -74,7 +74,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         message: WatchGatewayTrustAnchorsRequest,
     ) -> Result<impl Stream<Item = Result<WatchGatewayTrustAnchorsResponse>> + Send + 'static> {
         let of = (self.scope(cx).await?, Topic::TrustAnchors);
-        let events = watch(cx, &self.deps.streams, of, message.resume);
+        let events = watch(cx, &self.deps.streams, of, message.resume)?;
         Ok(events.map(|event| event.map(|event| WatchGatewayTrustAnchorsResponse { event: Some(event) })))
     }
 
@@ -84,7 +84,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         message: WatchGatewayPolicyBundleRequest,
     ) -> Result<impl Stream<Item = Result<WatchGatewayPolicyBundleResponse>> + Send + 'static> {
         let of = (self.scope(cx).await?, Topic::GatewayPolicy { bucket: bucket(cx)? });
-        let events = watch(cx, &self.deps.streams, of, message.resume);
+        let events = watch(cx, &self.deps.streams, of, message.resume)?;
         Ok(events.map(|event| event.map(|event| WatchGatewayPolicyBundleResponse { event: Some(event) })))
     }
 
@@ -116,7 +116,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         message: WatchDeploymentConfigRequest,
     ) -> Result<impl Stream<Item = Result<WatchDeploymentConfigResponse>> + Send + 'static> {
         let of = (self.scope(cx).await?, Topic::DeploymentConfig { gateway: gateway(cx)? });
-        let events = watch(cx, &self.deps.streams, of, message.resume);
+        let events = watch(cx, &self.deps.streams, of, message.resume)?;
         Ok(events.map(|event| event.map(|event| WatchDeploymentConfigResponse { event: Some(event) })))
     }
 }

@@ -32,7 +32,7 @@ impl TrustService for TrustAnchors {
         message: WatchTrustAnchorsRequest,
     ) -> Result<impl Stream<Item = Result<WatchTrustAnchorsResponse>> + Send + 'static> {
         let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
-        let events = watch(cx, &self.deps.streams, (scope, Topic::TrustAnchors), message.resume);
+        let events = watch(cx, &self.deps.streams, (scope, Topic::TrustAnchors), message.resume)?;
         Ok(events.map(|event| event.map(|event| WatchTrustAnchorsResponse { event: Some(event) })))
     }
 }

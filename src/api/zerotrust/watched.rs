@@ -10,15 +10,15 @@ use crate::{
     proto::zerotrust::v1::WatchedArtifact,
 };
 
-/// The events of a topic, after what the client has.
+/// The events of a topic, after what the client has. Fails if the device or gateway that calls has too many streams.
 pub(super) fn watch(
     cx: &Cx,
     streams: &Streams,
     of: (TenantScope, Topic),
     resume: String,
-) -> impl Stream<Item = Result<WatchedArtifact>> + Send + 'static + use<> {
-    let events = edge::watch(cx, &streams.board, of, resume, streams.standing.rights_lost(cx));
-    events.map(|event| event.and_then(|(event, resume)| shown(event, resume)))
+) -> Result<impl Stream<Item = Result<WatchedArtifact>> + Send + 'static + use<>> {
+    let events = edge::watch(cx, &streams.board, of, resume, streams.standing.rights_lost(cx))?;
+    Ok(events.map(|event| event.and_then(|(event, resume)| shown(event, resume))))
 }
 
 fn shown(event: Event, resume: String) -> Result<WatchedArtifact> {

@@ -69,14 +69,15 @@ pub(super) fn answer(dialects: &Dialects, head: &Head, failure: Failure) -> Resp
 }
 
 /// Adds headers: browsers must not sniff the content type of REST responses, and responses of surfaces must not be
-/// cached, because they may contain secrets or data for one caller only. Responses with their own caching headers keep
-/// them.
+/// stored, because they may contain secrets or data for one caller only. Those with an entity tag, such as signed
+/// artifacts, must not be used again before the server was asked whether they are current (RFC 9111, section 5.2.2.4).
+/// Responses with their own caching headers keep them.
 pub(super) fn harden(response: &mut Response<Body>, head: &Head) {
     if head.grpc.is_none() {
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        let keeps = [CACHE_CONTROL, ETAG].iter().any(|name| response.headers().contains_key(name));
-        if !keeps && Surface::of_path(&head.path).is_some() {
-            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if !response.headers().contains_key(CACHE_CONTROL) && Surface::of_path(&head.path).is_some() {
+            let rule = if response.headers().contains_key(ETAG) { "no-cache" } else { "no-store" };
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(rule));
         }
     }
 }

@@ -16,13 +16,14 @@ both_databases! {
         let (version, _) = publisher(&server, &url).publish(Selected::Stable, 1).await.unwrap();
         applied(&fleet, &[0, 1, 2, 3], version).await;
 
-        for (number, action) in ["revoke", "disable"].into_iter().enumerate() {
+        for (number, (action, code)) in [("revoke", "Unauthenticated"), ("disable", "PermissionDenied")].into_iter().enumerate() {
             let body = json!({"action": action, "tenant_id": TENANT, "gateway_id": fleet.ids[number]});
             admin(&server, "/v1/admin/gateways/lifecycle", body).await;
             let began = Instant::now();
             eventually("the stream to end", async || (fleet.progress.ends().len() > number).then_some(())).await;
             assert!(began.elapsed() < SOON, "{action}: {:?}", began.elapsed());
-            assert!(fleet.progress.ends()[number].starts_with(&fleet.ids[number]), "{:?}", fleet.progress.ends());
+            let expected = format!("{}: {code}: ", fleet.ids[number]);
+            assert!(fleet.progress.ends()[number].starts_with(&expected), "{:?}", fleet.progress.ends());
         }
         let (next, _) = publisher(&server, &url).publish(Selected::Stable, 2).await.unwrap();
         applied(&fleet, &[2, 3], next).await;

@@ -1,64 +1,12 @@
 //! The messages of a stream, one by one.
 
 use bundle_verify::{Kind, Shelf};
-use futures::StreamExt;
-use tenantry_gateway_sim::{Enrolled, Selected};
-use tenantry_proto::edge::v1::{
-    Ack, Held, Material, Nack, StreamRequest, StreamResponse, Subscribe, Update,
-    gateway_stream_service_client::GatewayStreamServiceClient, stream_request, stream_response,
-};
+use tenantry_gateway_sim::Selected;
+use tenantry_proto::edge::v1::{Ack, Held, Material, Nack, StreamRequest, Subscribe, stream_request};
 use time::OffsetDateTime;
-use tokio::{sync::mpsc, time::timeout};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::Code;
 
-use super::{plan, publisher, serve, token, url};
-use crate::harness::PATIENCE;
-
-/// A stream whose messages the test reads itself.
-struct Raw {
-    reports: mpsc::Sender<StreamRequest>,
-    incoming: Streaming<StreamResponse>,
-}
-
-impl Raw {
-    async fn open(url: &str, enrolled: &Enrolled) -> Self {
-        let (reports, outgoing) = mpsc::channel(8);
-        let outgoing = futures::stream::unfold(outgoing, |mut outgoing| async move {
-            outgoing.recv().await.map(|message| (message, outgoing))
-        });
-        let mut call = Request::new(outgoing);
-        let method = "/tenantry.edge.v1.GatewayStreamService/Stream";
-        let proof = enrolled.key.dpop("POST", &format!("{url}{method}"), &enrolled.device_token);
-        call.metadata_mut().insert("authorization", format!("DPoP {}", enrolled.device_token).parse().unwrap());
-        call.metadata_mut().insert("dpop", proof.parse().unwrap());
-        let channel = plan(url).server.channel(None).unwrap();
-        let incoming = GatewayStreamServiceClient::new(channel).stream(call).await.unwrap().into_inner();
-        Self { reports, incoming }
-    }
-
-    async fn say(&self, message: stream_request::Message) {
-        self.reports.send(StreamRequest { message: Some(message) }).await.unwrap();
-    }
-
-    async fn subscribe(&self, materials: &[Material], have: Vec<Held>) {
-        let materials = materials.iter().copied().map(i32::from).collect();
-        self.say(stream_request::Message::Subscribe(Subscribe { materials, have })).await;
-    }
-
-    async fn update(&mut self) -> Update {
-        loop {
-            match self.next().await.unwrap().message {
-                Some(stream_response::Message::Update(update)) => return update,
-                Some(stream_response::Message::Bookmark(_)) => {}
-                other => panic!("not an update: {other:?}"),
-            }
-        }
-    }
-
-    async fn next(&mut self) -> Result<StreamResponse, Status> {
-        timeout(PATIENCE, self.incoming.next()).await.expect("a message").expect("no end")
-    }
-}
+use super::{plan, publisher, raw::Raw, serve, token, url};
 
 both_databases! {
     async fn a_gateway_gets_what_it_does_not_have(db: TestDb) {

@@ -1,11 +1,21 @@
 //! Streams of gateways, with the reference client: every artifact is verified by `bundle-verify`.
 
+mod caching;
+mod clocks;
+mod devices;
 mod ends;
+mod half_open;
+mod limits;
 mod manifest;
 mod messages;
 mod mutual_tls;
+mod raw;
+mod reconnects;
 mod restarts;
 mod rollout;
+mod stalled;
+mod suspension;
+mod walk;
 mod watches;
 mod work;
 
@@ -29,15 +39,27 @@ use crate::{
 /// The tenant of the gateways.
 const TENANT: &str = "acme";
 
+/// Another tenant.
+const OTHER: &str = "other";
+
 /// A server with a tenant that has a pool.
 async fn serve(db: &TestDb) -> (Server, String) {
+    serve_with(db, Setup::dev()).await
+}
+
+/// The same with another setup.
+async fn serve_with(db: &TestDb, setup: Setup) -> (Server, String) {
     tenant(db, TENANT).await;
-    tenant(db, "other").await;
-    let server = Setup::dev().database(&db.url).start().await;
-    let pool = json!({"action": "create", "tenant_id": TENANT, "name": "eu"});
-    let pool =
-        admin(&server, "/v1/admin/settings/gateway-pools", pool).await["pool"]["id"].as_str().unwrap().to_owned();
+    tenant(db, OTHER).await;
+    let server = setup.database(&db.url).start().await;
+    let pool = pool(&server, TENANT).await;
     (server, pool)
+}
+
+/// A new pool of a tenant.
+async fn pool(server: &Server, tenant: &str) -> String {
+    let pool = json!({"action": "create", "tenant_id": tenant, "name": "eu"});
+    admin(server, "/v1/admin/settings/gateway-pools", pool).await["pool"]["id"].as_str().unwrap().to_owned()
 }
 
 async fn admin(server: &Server, path: &str, body: Value) -> Value {
@@ -48,13 +70,18 @@ async fn admin(server: &Server, path: &str, body: Value) -> Value {
 
 /// A token with which this number of gateways can enroll.
 async fn token(server: &Server, pool: &str, uses: usize) -> String {
-    let body = json!({"tenant_id": TENANT, "kind": "gateway", "pool_id": pool, "max_uses": uses});
+    token_of(server, TENANT, pool, uses).await
+}
+
+/// The same for a tenant.
+async fn token_of(server: &Server, tenant: &str, pool: &str, uses: usize) -> String {
+    let body = json!({"tenant_id": tenant, "kind": "gateway", "pool_id": pool, "max_uses": uses});
     admin(server, "/v1/admin/tokens/generate", body).await["token"].as_str().unwrap().to_owned()
 }
 
 /// A plan for gateways that call the server at this URL.
 fn plan(url: &str) -> Plan {
-    Plan { server: Route::new(url, Vec::new()).unwrap(), mutual: None, streams_per_connection: 10 }
+    Plan::of(Route::new(url, Vec::new()).unwrap())
 }
 
 fn url(server: &Server) -> String {
@@ -87,6 +114,20 @@ fn policies(fleet: &Fleet, gateway: usize) -> Option<(i64, String)> {
 
 fn assert_nothing_refused(fleet: &Fleet) {
     assert!(fleet.progress.refusals().is_empty(), "{:?}", fleet.progress.refusals());
+}
+
+/// The URL of the listener that asks for certificates.
+fn mutual(server: &Server) -> String {
+    let log = server.log();
+    let line = log.lines().find_map(|line| line.strip_prefix("mTLS     ")).expect("a line with the address");
+    line.split(',').next().unwrap().to_owned()
+}
+
+/// The value of a metric, with its labels as they are shown.
+async fn metric(server: &Server, name: &str) -> f64 {
+    let metrics = server.http().get("/metrics").await.body;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
 }
 
 /// The time in which streams must end.

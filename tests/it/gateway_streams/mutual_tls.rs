@@ -4,15 +4,8 @@ use serde_json::json;
 use tenantry_gateway_sim::{Plan, Selected};
 use tenantry_proto::edge::v1::Material;
 
-use super::{PATIENCE, TENANT, admin, applied, assert_nothing_refused, fleet, plan, publisher, serve, url};
-use crate::harness::{eventually, server::Server};
-
-/// The URL of the listener.
-fn mutual(server: &Server) -> String {
-    let log = server.log();
-    let line = log.lines().find_map(|line| line.strip_prefix("mTLS     ")).expect("a line with the address");
-    line.split(',').next().unwrap().to_owned()
-}
+use super::{PATIENCE, TENANT, admin, applied, assert_nothing_refused, fleet, mutual, plan, publisher, serve, url};
+use crate::harness::eventually;
 
 both_databases! {
     async fn a_gateway_streams_with_its_certificate_through_a_rotation(db: TestDb) {

@@ -12,7 +12,8 @@ const POLICY: &str = "/v1/gateway/runtime/policy-bundle";
 
 /// A client whose next call is a GET of this path by a gateway.
 pub(super) fn of_gateway(server: &Server, enrolled: &Enrolled, path: &str) -> Http {
-    let proof = enrolled.key.dpop("GET", &format!("{}{path}", url(server)), &enrolled.device_token);
+    let (target, at) = (format!("{}{path}", url(server)), enrolled.clock.unix() + enrolled.server_ahead);
+    let proof = enrolled.key.dpop_at("GET", &target, &enrolled.device_token, at);
     server.http().header("authorization", &format!("DPoP {}", enrolled.device_token)).header("dpop", &proof)
 }
 

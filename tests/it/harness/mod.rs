@@ -17,6 +17,7 @@ pub mod postgres;
 pub mod rotations;
 pub mod rpc;
 pub mod server;
+pub mod skew;
 pub mod stream;
 pub mod talk;
 pub mod tls;
@@ -39,8 +40,13 @@ pub fn root() -> &'static Path {
 }
 
 /// Polls until `probe` returns something; panics with `what` after [`PATIENCE`].
-pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, probe).await
+}
+
+/// The same, with another time limit.
+pub async fn within<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
     let mut poll = tokio::time::interval(Duration::from_millis(5));
     loop {
         poll.tick().await;
