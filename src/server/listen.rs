@@ -51,9 +51,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_LOG: Duration = Duration::from_secs(1);
 /// How long a connection may take to identify its protocol; with TLS, to finish the handshake, and then again.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Maximum number of connections, and the number of file descriptors reserved for everything else.
-const MAX_CONNECTIONS: usize = 8192;
+/// Maximum number of connections, the same if the system does not report how many files may be open, and the number of file descriptors
+/// reserved for everything else.
+const MAX_CONNECTIONS: usize = 65_536;
+const UNREPORTED: usize = 8192;
 const OTHER_FILES: usize = 256;
+/// How much of a response may wait for a peer that does not read, in bytes for each HTTP/2 stream. hyper's default is 400 KiB: for streams
+/// of states, that is many which are outdated.
+const UNREAD: usize = 16 * 1024;
 
 /// Limits of the connections of a server.
 #[derive(Clone, Copy, Debug)]
@@ -69,9 +74,13 @@ pub struct Bounds {
 impl Bounds {
     /// The limits of this process.
     pub fn of_process() -> Self {
-        let files = open_files().map_or(MAX_CONNECTIONS, |files| files.saturating_sub(OTHER_FILES).max(files / 2));
-        Self { connections: files.clamp(1, MAX_CONNECTIONS), silence: SILENCE, timeouts: PeerTimeouts::default() }
+        Self { connections: connections(open_files()), silence: SILENCE, timeouts: PeerTimeouts::default() }
     }
+}
+
+/// The number of connections of a process that may open this number of files.
+fn connections(files: Option<usize>) -> usize {
+    files.map_or(UNREPORTED, |files| files.saturating_sub(OTHER_FILES).max(files / 2).clamp(1, MAX_CONNECTIONS))
 }
 
 /// How many files the process may open, if the system reports it.
@@ -155,6 +164,7 @@ fn builder(timeouts: PeerTimeouts) -> auto::Builder<Streams> {
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEADERS)
         .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(UNREAD)
         .keep_alive_interval(timeouts.ping)
         .keep_alive_timeout(timeouts.pong);
     http

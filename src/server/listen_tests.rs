@@ -1,5 +1,7 @@
 //! Limits of connections, tested with a limit of one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio::{
@@ -184,6 +186,48 @@ async fn an_unread_stream_is_reset_and_others_continue() {
     assert!(reset.is_reset(), "{reset:?}");
     assert_eq!(all(ask("/").await).await, b"fine");
     drain.begin();
+}
+
+#[tokio::test]
+async fn little_waits_for_a_reader_that_has_stopped() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = made.clone();
+    let service = service_fn(move |_: Request<Incoming>| {
+        let made = counted.clone();
+        let parts = stream::repeat_with(move || {
+            made.fetch_add(1024, Ordering::Relaxed);
+            Ok::<_, Infallible>(Bytes::from(vec![b'x'; 1024]))
+        });
+        std::future::ready(Ok::<_, Infallible>(Response::new(Body::from_stream(parts))))
+    });
+    let (client, server) = tokio::io::duplex(4096);
+    let serving = builder(PeerTimeouts::default()).serve_connection(TokioIo::new(server), service).into_owned();
+    tokio::spawn(async move { drop(serving.await) });
+    // The window is that of clients by tonic; what the peer does not read is limited by its socket alone.
+    let window = 2 << 20;
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(window).initial_connection_window_size(window);
+    let (client, mut connection) = builder.handshake::<_, Bytes>(client).await.unwrap();
+    let opening = async {
+        let request = Request::get("http://localhost/").body(()).unwrap();
+        let (answer, _) = client.ready().await.unwrap().send_request(request, true).unwrap();
+        answer.await.unwrap().into_body()
+    };
+    let _body = tokio::select! {
+        ended = &mut connection => panic!("{ended:?}"),
+        // From here on, nothing polls the connection.
+        body = opening => body,
+    };
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let waiting = made.load(Ordering::Relaxed);
+    assert!(waiting > 0 && waiting <= 64 * 1024, "{waiting} bytes");
+}
+
+#[test]
+fn a_process_with_enough_files_holds_many_connections() {
+    assert_eq!(connections(Some(20_000)), 19_744);
+    assert_eq!([Some(1024), Some(100), Some(1), None].map(connections), [768, 50, 1, UNREPORTED]);
+    assert_eq!(connections(Some(1 << 20)), MAX_CONNECTIONS);
 }
 
 #[tokio::test]
