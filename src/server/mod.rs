@@ -24,6 +24,7 @@ mod signals;
 mod stream_end;
 mod tasks;
 pub mod tls;
+mod turns;
 
 pub use app::{App, Sockets};
 pub use signals::Signals;

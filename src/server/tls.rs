@@ -22,7 +22,7 @@ use tokio_rustls::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{client_certificates::AnyIssuer, signals::Hangups};
+use super::{client_certificates::AnyIssuer, signals::Hangups, turns::Turns};
 use crate::base::{
     ServerIdentity,
     pem::{self, PairFault},
@@ -45,6 +45,7 @@ struct Shared {
     files: Option<Files>,
     /// The certificate of the server itself, which may not exist yet.
     identity: Option<ServerIdentity>,
+    turns: Turns,
 }
 
 struct Files {
@@ -78,7 +79,7 @@ impl Tls {
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let config = ArcSwap::new(read(certificate, key)?);
         let files = Some(Files { certificate: certificate.to_owned(), key: key.to_owned() });
-        Ok(Self(Arc::new(Shared { config, files, identity: None })))
+        Ok(Self(Arc::new(Shared { config, files, identity: None, turns: Turns::of_half() })))
     }
 
     /// TLS with a certificate of the server itself, which asks for a client certificate of any issuer. Sessions are not
@@ -90,7 +91,8 @@ impl Tls {
         let mut config = builder(provider)?.with_client_cert_verifier(clients).with_cert_resolver(resolver);
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self(Arc::new(Shared { config: ArcSwap::new(finish(config)), files: None, identity: Some(identity) })))
+        let config = ArcSwap::new(finish(config));
+        Ok(Self(Arc::new(Shared { config, files: None, identity: Some(identity), turns: Turns::of_half() })))
     }
 
     /// Reads the files again. New connections use the new certificate; if it is not usable, the old one stays.
@@ -101,7 +103,7 @@ impl Tls {
         Ok(())
     }
 
-    /// The server side of a handshake, with a time limit.
+    /// The server side of a handshake, with a limit of the time that the client takes.
     pub(super) async fn accept(&self, stream: TcpStream, time: Duration) -> io::Result<TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(self.0.config.load_full());
         let accepting = async {
@@ -110,7 +112,7 @@ impl Tls {
             }
             acceptor.accept(stream).await
         };
-        tokio::time::timeout(time, accepting).await?
+        self.0.turns.run(accepting, time).await.ok_or(io::ErrorKind::TimedOut)?
     }
 }
 
