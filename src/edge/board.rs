@@ -51,11 +51,18 @@ struct Followed {
     slots: HashMap<Topic, Arc<Slot>>,
     /// The states in use, by digest, so that topics with the same one share its bytes.
     materials: HashMap<Arc<str>, Weak<Material>>,
+    /// At how many of them those are removed that are not in use.
+    sweep_at: usize,
 }
+
+/// The number of topics of single gateways, of each kind, that are read together.
+const PART: usize = 256;
+/// The least number of states at which that is done.
+const SWEEP_AT: usize = 64;
 
 impl Followed {
     fn of(scope: TenantScope) -> Self {
-        Self { scope, slots: HashMap::new(), materials: HashMap::new() }
+        Self { scope, slots: HashMap::new(), materials: HashMap::new(), sweep_at: SWEEP_AT }
     }
 
     /// The same material, if it is in use already.
@@ -65,7 +72,11 @@ impl Followed {
         {
             return known;
         }
-        self.materials.retain(|_, known| known.strong_count() > 0);
+        // Only when their number has doubled: each gateway has a state of its own, and all may come at once.
+        if self.materials.len() >= self.sweep_at {
+            self.materials.retain(|_, known| known.strong_count() > 0);
+            self.sweep_at = SWEEP_AT.max(2 * self.materials.len());
+        }
         self.materials.insert(material.digest.clone(), Arc::downgrade(&material));
         material
     }
@@ -169,15 +180,21 @@ impl Board {
         self.0.bell.notified().await;
     }
 
-    /// Takes the stale topics that are still followed, of tenants that are not being read. Their reading ends with [`Self::read_through`].
+    /// Takes the next stale topics that are still followed, of tenants that are not being read. Their reading ends with
+    /// [`Self::read_through`].
     pub(super) fn take_stale(&self) -> Vec<(TenantScope, Vec<Arc<Slot>>)> {
         let stale: Vec<_> = {
             let (mut stale, mut reading) = (self.stale(), self.reading());
-            stale.extract_if(|tenant, _| reading.insert(*tenant)).collect()
+            let free = stale.iter_mut().filter(|(tenant, _)| reading.insert(**tenant));
+            let taken = free.map(|(tenant, topics)| (*tenant, next_of(topics))).collect();
+            stale.retain(|_, topics| !topics.is_empty());
+            taken
         };
         let tenants = self.tenants();
         let of_tenant = |(tenant, topics): (TenantId, HashSet<Topic>)| {
             let Some(followed) = tenants.get(&tenant) else {
+                // Nor are those that were left for later.
+                self.stale().remove(&tenant);
                 self.reading().remove(&tenant);
                 return None;
             };
@@ -269,6 +286,25 @@ impl Board {
     }
 }
 
+/// Takes the stale topics of a tenant that are read next. Of those that belong to one gateway each there may be thousands, when gateways
+/// connect again: they are read in parts, so that a publication, or a session to be ended, waits for one part.
+fn next_of(stale: &mut HashSet<Topic>) -> HashSet<Topic> {
+    let (mut kills, mut configs) = (0, 0);
+    let has_room = |topic: &Topic| {
+        let taken = match topic {
+            Topic::KillList { .. } => &mut kills,
+            Topic::DeploymentConfig { .. } => &mut configs,
+            // Shared by gateways, or read for all devices together.
+            Topic::TrustAnchors | Topic::GatewayPolicy { .. } | Topic::SpcBundle | Topic::DevicePolicy { .. } => {
+                return true;
+            }
+        };
+        *taken += 1;
+        *taken <= PART
+    };
+    stale.extract_if(has_room).collect()
+}
+
 /// The one topic that a change concerns, if its key says which.
 fn topic_of(event: &Event) -> Option<Topic> {
     let is = |resource: Resource| resource.topic() == event.topic;
@@ -334,5 +370,54 @@ impl Follower for Board {
 
     fn rewind(&self, _: i64) {
         self.mark_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::base::Access;
+
+    fn material(number: i64) -> Arc<Material> {
+        let digest = number.to_string().into();
+        Arc::new(Material { number, digest, envelope: Bytes::new(), renew_at: None, known_at: Instant::now() })
+    }
+
+    #[test]
+    fn what_many_gateways_share_waits_for_none_of_what_is_their_own() {
+        let gateways = || (0..1000).map(Uuid::from_u128);
+        let mut stale: HashSet<Topic> = gateways().map(|gateway| Topic::DeploymentConfig { gateway }).collect();
+        stale.extend(gateways().map(|gateway| Topic::KillList { gateway }));
+        stale.extend(gateways().map(|device| Topic::DevicePolicy { device }));
+        let shared = [Topic::TrustAnchors, Topic::SpcBundle, Topic::GatewayPolicy { bucket: 7 }];
+        let all = stale.union(&shared.into()).copied().collect::<HashSet<_>>();
+        stale.extend(shared);
+        let mut taken = next_of(&mut stale);
+        assert!(shared.iter().all(|topic| taken.contains(topic)));
+        assert_eq!((taken.len(), stale.len()), (3 + 1000 + 2 * PART, 2 * (1000 - PART)));
+        // Changed again meanwhile.
+        stale.insert(shared[2]);
+        taken.extend(next_of(&mut stale));
+        assert!(!stale.contains(&shared[2]));
+        while !stale.is_empty() {
+            taken.extend(next_of(&mut stale));
+        }
+        assert_eq!(taken, all);
+    }
+
+    #[test]
+    fn states_are_shared_while_they_are_in_use_and_forgotten_then() {
+        let tenant = TenantId::from_uuid(Uuid::nil());
+        let mut followed = Followed::of(TenantScope::grant(&Access::Platform, tenant, "acme").unwrap());
+        let used: Vec<_> = (0..1000).map(|number| followed.share(material(number))).collect();
+        assert!(used.iter().all(|one| Arc::ptr_eq(one, &followed.share(material(one.number)))));
+        (1000..10_000).for_each(|number| drop(followed.share(material(number))));
+        assert!((1000..=2001).contains(&followed.materials.len()), "{}", followed.materials.len());
+        drop(used);
+        (0..3000).for_each(|number| drop(followed.share(material(number))));
+        assert!(followed.materials.len() <= 2 * SWEEP_AT, "{}", followed.materials.len());
     }
 }
