@@ -112,7 +112,8 @@ where
         let place = board.place(&cx.caller)?;
         let lost = or_replaced(lost, place.as_ref());
         let (board, known, drain) = (board.clone(), known.clone(), cx.drain.clone());
-        let opening = async move { Self::open(&board, known, follower, drain, (reports, place)).await };
+        // Boxed, so that an open stream does not keep the memory.
+        let opening = Box::pin(async move { Self::open(&board, known, follower, drain, (reports, place)).await });
         let messages = stream::once(opening).flat_map(|opened| match opened {
             Ok(stream) => stream.into_messages().left_stream(),
             Err(error) => stream::once(std::future::ready(Err(error))).right_stream(),
@@ -216,7 +217,12 @@ where
             }
             let topic = followed.topic;
             let held = followed.held.number;
-            let material = step(&self.trust, self.follower.scope, topic, held, material).await?;
+            let material = if is_walked(topic, held, &material) {
+                // Boxed: few streams read, and all would keep the memory.
+                Box::pin(step(&self.trust, self.follower.scope, held, material)).await?
+            } else {
+                material
+            };
             let held = Held { number: material.number, digest: material.digest.to_string() };
             let since = material.known_at.max(self.opened_at);
             let followed = &mut self.followed[at];
@@ -256,17 +262,14 @@ where
     }
 }
 
-/// The next state to send. A gateway verifies each set of anchors with the one before, so none is skipped.
-async fn step(
-    trust: &Trust,
-    scope: TenantScope,
-    topic: Topic,
-    held: i64,
-    newest: Arc<Material>,
-) -> Result<Arc<Material>> {
-    if topic != Topic::TrustAnchors || held == 0 || held + 1 >= newest.number {
-        return Ok(newest);
-    }
+/// Whether there are states between the one that the gateway has and the newest one that it needs as well. A gateway verifies each set of
+/// anchors with the one before, so none is skipped.
+fn is_walked(topic: Topic, held: i64, newest: &Material) -> bool {
+    topic == Topic::TrustAnchors && held > 0 && held + 1 < newest.number
+}
+
+/// The set of anchors after the one that the gateway has.
+async fn step(trust: &Trust, scope: TenantScope, held: i64, newest: Arc<Material>) -> Result<Arc<Material>> {
     match trust.anchor_set(scope, held + 1).await?.map(State::from) {
         Some(State::Known(next)) => Ok(next),
         // Older than the first set that exists: it cannot walk, and will refuse the newest one.
@@ -276,4 +279,21 @@ async fn step(
 
 fn invalid(text: &'static str) -> Error {
     Error::invalid(Reason::InvalidArgument, "message", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream::Pending;
+
+    use super::*;
+
+    fn size_of_result<T, S>(_: impl FnOnce(T) -> S) -> usize {
+        size_of::<S>()
+    }
+
+    #[test]
+    fn an_idle_stream_needs_little_memory() {
+        let size = size_of_result(GatewayStream::<Pending<Result<Report>>>::into_messages);
+        assert!(size <= 2048, "{size} bytes for each open stream");
+    }
 }

@@ -113,7 +113,8 @@ impl CallerStanding {
         // Before the first check, so that no change is missed. The rights may have been lost since authentication.
         let watch = Watch::of(&self.watched, keys_of(&cx.caller));
         loop {
-            match self.check(cx).await {
+            // Boxed: its memory is needed for a moment, and that of each stream for days.
+            match Box::pin(self.check(cx)).await {
                 Ok(()) => tokio::select! {
                     () = watch.changed.notified() => {}
                     () = sleep(next_check(cx)) => {}
@@ -189,4 +190,20 @@ fn next_check(cx: &Cx) -> Duration {
     let regular = RECHECK.mul_f64(rand::random_range(1.0..1.5));
     let left = cx.caller.ends.map(|end| Duration::try_from(end - cx.clock.now()).unwrap_or_default());
     left.map_or(regular, |left| left.min(regular))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{base::Clock, store::StoreConfig};
+
+    #[tokio::test]
+    async fn an_open_stream_waits_in_little_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("t.db").display());
+        let store = Store::open(StoreConfig::new(&url)).await.unwrap();
+        let waiting = CallerStanding::new(&store).rights_lost(&Cx::system("stream", Clock::system()));
+        let size = size_of_val(&waiting);
+        assert!(size <= 1024, "{size} bytes for each open stream");
+    }
 }
