@@ -13,7 +13,7 @@ use std::{
 
 use futures::future::join_all;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tokio_util::sync::CancellationToken;
@@ -149,8 +149,17 @@ async fn http_turn(side: &Side) -> f64 {
 
 /// Sends one request and reads its complete response; returns the status, or `None` if the server closed the
 /// connection.
-pub async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Option<u16> {
+pub async fn exchange(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> Option<u16> {
+    exchange_body(stream, request).await.map(|(status, _)| status)
+}
+
+/// As [`exchange`]; also returns the body.
+pub async fn exchange_body(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &[u8],
+) -> Option<(u16, Vec<u8>)> {
     stream.write_all(request).await.ok()?;
+    stream.flush().await.ok()?;
     let mut buffer = Vec::with_capacity(4096);
     loop {
         if stream.read_buf(&mut buffer).await.ok()? == 0 {
@@ -163,7 +172,7 @@ pub async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Option<u16> {
         while buffer.len() < end + 4 + length {
             stream.read_buf(&mut buffer).await.ok()?;
         }
-        return Some(status);
+        return Some((status, buffer.split_off(end + 4)));
     }
 }
 

@@ -3,8 +3,6 @@
 #![allow(dead_code, missing_docs, reason = "each benchmark uses its own part")]
 
 pub mod by_hand;
-pub mod fan_out;
-pub mod gateways;
 pub mod inline;
 pub mod list_client;
 mod load;

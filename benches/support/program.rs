@@ -25,7 +25,7 @@ impl Program {
 
     /// As [`start`](Self::start), with these variables of the environment.
     pub fn start_with(home: &Path, variables: &[(&str, &str)]) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+        let address = free_address();
         let started = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_tenantry"))
             .args(["dev", "--listen", &address.to_string()])
@@ -72,10 +72,20 @@ impl Program {
     }
 
     fn status(&self, name: &str) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
-        let line = status.lines().find(|line| line.starts_with(name)).expect("its memory");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
+        memory_of(&self.child, name)
     }
+}
+
+/// A kind of memory of a process, in MiB.
+pub fn memory_of(process: &Child, name: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("a process");
+    let line = status.lines().find(|line| line.starts_with(name)).expect("its memory");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
+}
+
+/// An address of this machine with a free port.
+pub fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port")
 }
 
 impl Drop for Program {
