@@ -246,7 +246,9 @@ impl App {
             trusted.trust.domain().clone(),
             counts.sightings.clone(),
             clock.clone(),
-        );
+        )
+        .with_renewal_grace(self.settings.renewal_grace)
+        .with_public_url(self.settings.proof_url.clone());
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
             .with_third_party(self.manager_key.clone(), self.warehouse_key.clone())
             .with_api_keys(api_keys)
