@@ -55,6 +55,7 @@ pub mod revoked_tokens;
 pub mod rotations;
 mod rows;
 mod seen;
+mod session_addresses;
 pub(super) mod signers;
 pub(super) mod spc_bundles;
 pub(super) mod spc_states;
