@@ -12,6 +12,7 @@ use crate::{
     fleet::Heartbeat,
     identity::People,
     messaging::MessagingSettings,
+    spc::deltas::Deltas,
     store::{Sealer, Store},
     streams::{Changes, Feed},
     tenants::source::TenantSource,
@@ -40,6 +41,8 @@ pub struct Streams {
     pub tenants: Arc<Feed<TenantSource>>,
     /// What gateways and devices follow.
     pub board: Board,
+    /// What streams get of the bundles of revocations.
+    pub deltas: Deltas,
     /// What gateways report.
     pub reports: Reports,
     /// Terminates the streams of callers that lost their rights.

@@ -37,6 +37,7 @@ use crate::{
     fleet::{Heartbeat, Sightings},
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
+    spc::deltas::Deltas,
     store::{Keyring, Sealer, Store},
     streams::Hub,
     tenants::source::TenantSource,
@@ -269,7 +270,8 @@ fn streams(store: &Store, trust: &Trust, heartbeat: Heartbeat, reports: &Reports
     hub.follow(Arc::new(standing.clone()));
     hub.follow(Arc::new(board.clone()));
     let changes = hub.changes();
-    (Arc::new(hub), Streams { tenants, board, reports: reports.clone(), standing, changes })
+    let deltas = Deltas::new(store, trust);
+    (Arc::new(hub), Streams { tenants, board, deltas, reports: reports.clone(), standing, changes })
 }
 
 /// What the credentials of devices and gateways depend on.
