@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use time::Duration;
+
 use crate::{
     auth::{CallerStanding, Sessions, authn::keys::Keys},
     base::public_url::PublicUrl,
@@ -10,6 +12,7 @@ use crate::{
     fleet::Heartbeat,
     identity::People,
     messaging::MessagingSettings,
+    spc::deltas::Deltas,
     store::{Sealer, Store},
     streams::{Changes, Feed},
     tenants::source::TenantSource,
@@ -38,6 +41,8 @@ pub struct Streams {
     pub tenants: Arc<Feed<TenantSource>>,
     /// What gateways and devices follow.
     pub board: Board,
+    /// What streams get of the bundles of revocations.
+    pub deltas: Deltas,
     /// What gateways report.
     pub reports: Reports,
     /// Terminates the streams of callers that lost their rights.
@@ -56,9 +61,13 @@ pub struct Settings {
     pub warehouse_edge: EdgeAddress,
     /// Where clients reach the server, if it is known.
     pub public_url: Option<PublicUrl>,
+    /// The URL that the proofs of device tokens must name, if it is configured; if not, they must name the host of the request.
+    pub proof_url: Option<PublicUrl>,
     pub trust: TrustSettings,
     /// The interval in which gateways report.
     pub heartbeat: Heartbeat,
     /// How many devices must have reported on a canary before it can be withdrawn.
     pub canary_min_reports: i64,
+    /// How long after its end a device or gateway may renew a certificate.
+    pub renewal_grace: Duration,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use time::Duration;
 use uuid::Uuid;
 
 use super::{
@@ -57,8 +58,8 @@ impl FindKey for Store {
 
 #[async_trait]
 impl FindEnrolled for Store {
-    async fn find_enrolled(&self, tenant: TenantId, credential: Uuid) -> Result<Option<Enrolled>> {
-        let Some(holder) = self.enrolled(tenant, credential).await? else { return Ok(None) };
+    async fn find_enrolled(&self, tenant: TenantId, credential: Uuid, grace: Duration) -> Result<Option<Enrolled>> {
+        let Some(holder) = self.enrolled(tenant, credential, grace).await? else { return Ok(None) };
         let Some(tenant) = self.find(&TenantRef::Id(tenant)).await? else { return Ok(None) };
         let Holder { kind, id, thumbprint, standing } = holder;
         let standing = match standing {

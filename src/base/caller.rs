@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
@@ -38,6 +38,8 @@ pub struct CallerFacts {
     pub token_id: String,
     /// When the token begins to be refused; `None` if the credential is not one of our tokens.
     pub ends: Option<OffsetDateTime>,
+    /// How long after its end the credential may be exchanged for a new one. Zero in all calls but those that do.
+    pub renewal_grace: Duration,
     /// The principal on whose behalf the caller acts, such as a client behind a proxy. A call needs the rights of both.
     pub principal: Option<Caller>,
 }
@@ -56,6 +58,7 @@ impl Default for CallerFacts {
             project: None,
             token_id: String::new(),
             ends: None,
+            renewal_grace: Duration::ZERO,
             principal: None,
         }
     }

@@ -19,7 +19,7 @@ pub enum EnrolledKind {
 impl EnrolledKind {
     pub const ALL: [EnrolledKind; 2] = [Self::Device, Self::Gateway];
 
-    /// The word in subjects and in SPIFFE ids.
+    /// The word in subjects, in SPIFFE ids and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Device => "device",
@@ -57,9 +57,17 @@ impl EnrolledKind {
     /// Reads a subject as [`subject`](Self::subject) writes it.
     pub fn of_subject(text: &str) -> Option<(Self, Uuid)> {
         let (word, id) = text.split_once(':')?;
-        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == word)?;
+        let kind = word.parse::<Self>().ok()?;
         let id = kind.id_kind().read(id)?;
         (kind.subject(id) == text).then_some((kind, id))
+    }
+}
+
+impl FromStr for EnrolledKind {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or(())
     }
 }
 

@@ -103,7 +103,7 @@ async fn prepare(
     let sockets = Sockets { listeners, mutual };
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     if config.public_url.is_none() {
-        config.public_url = bound.first().and_then(|address| format!("{scheme}://{address}").parse().ok());
+        config.local_url = bound.first().and_then(|address| format!("{scheme}://{address}").parse().ok());
     }
     data_dir::make(&config.data_dir, |warning| tracing::warn!("{warning}"))?;
     let random = exposed.then(|| uuid::Uuid::new_v4().simple().to_string());

@@ -168,7 +168,8 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
                 max_tenants: config.max_tenants,
             },
             warehouse_edge: config.warehouse_edge.clone(),
-            public_url: config.public_url.clone(),
+            public_url: config.public_url.clone().or_else(|| config.local_url.clone()),
+            proof_url: config.public_url.clone(),
             trust: TrustSettings {
                 domain: config.trust_domain.clone(),
                 refresh: time::Duration::try_from(config.trust_refresh).context("the refresh interval is too long")?,
@@ -177,6 +178,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
                 time::Duration::try_from(config.gateway_heartbeat).context("the heartbeat interval is too long")?,
             ),
             canary_min_reports: config.canary_min_reports.into(),
+            renewal_grace: time::Duration::try_from(config.renewal_grace).context("the renewal grace is too long")?,
         },
         messaging_bootstrap: config.messaging_bootstrap.unwrap_or_default(),
         messaging_proxy_roles: config.messaging_proxy_roles.clone(),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::{Basis, Caller, IdKind, Result, TenantId, TenantScope},
-    fleet::Heartbeat,
+    fleet::{Heartbeat, directory::Reader},
     store::{Resource, Store, outbox::Event},
     streams::{Demand, Follower, OpenStream},
     trust::Trust,
@@ -82,7 +82,7 @@ impl Followed {
     }
 
     fn has_devices(&self) -> bool {
-        self.slots.keys().any(|topic| matches!(topic, Topic::DevicePolicy { .. }))
+        self.slots.keys().any(|topic| device_of(*topic).is_some())
     }
 }
 
@@ -242,7 +242,7 @@ impl Board {
         }
     }
 
-    /// The policies of the devices that are or were in a group are to be read again.
+    /// The policies and directories of the devices that are or were in a group are to be read again.
     async fn mark_group(&self, tenant: TenantId, group: Uuid) -> Result<()> {
         let scope =
             self.tenants().get(&tenant).filter(|followed| followed.has_devices()).map(|followed| followed.scope);
@@ -251,9 +251,9 @@ impl Board {
             self.0.store.tenant(scope).devices().of_members(group).await?.into_iter().collect();
         // Groups that are being read now may be those before the change.
         let is_being_read = self.reading().contains(&tenant);
-        self.mark_where(Some(tenant), |slot| match slot.topic {
-            Topic::DevicePolicy { device } => is_being_read || members.contains(&device) || slot.was_in(group),
-            _ => false,
+        self.mark_where(Some(tenant), |slot| {
+            let concerns = |device| is_being_read || members.contains(&device) || slot.was_in(group);
+            device_of(slot.topic).is_some_and(concerns)
         });
         Ok(())
     }
@@ -289,15 +289,18 @@ impl Board {
 /// Takes the stale topics of a tenant that are read next. Of those that belong to one gateway each there may be thousands, when gateways
 /// connect again: they are read in parts, so that a publication, or a session to be ended, waits for one part.
 fn next_of(stale: &mut HashSet<Topic>) -> HashSet<Topic> {
-    let (mut kills, mut configs) = (0, 0);
+    let (mut kills, mut configs, mut manifests) = (0, 0, 0);
     let has_room = |topic: &Topic| {
         let taken = match topic {
             Topic::KillList { .. } => &mut kills,
             Topic::DeploymentConfig { .. } => &mut configs,
+            Topic::Manifest { .. } => &mut manifests,
             // Shared by gateways, or read for all devices together.
-            Topic::TrustAnchors | Topic::GatewayPolicy { .. } | Topic::SpcBundle | Topic::DevicePolicy { .. } => {
-                return true;
-            }
+            Topic::TrustAnchors
+            | Topic::GatewayPolicy { .. }
+            | Topic::SpcBundle
+            | Topic::DevicePolicy { .. }
+            | Topic::Directory { .. } => return true,
         };
         *taken += 1;
         *taken <= PART
@@ -305,23 +308,35 @@ fn next_of(stale: &mut HashSet<Topic>) -> HashSet<Topic> {
     stale.extract_if(has_room).collect()
 }
 
-/// The one topic that a change concerns, if its key says which.
-fn topic_of(event: &Event) -> Option<Topic> {
-    let is = |resource: Resource| resource.topic() == event.topic;
-    if is(Resource::Device) {
-        IdKind::Device.read(&event.key).map(|device| Topic::DevicePolicy { device })
-    } else if is(Resource::Gateway) {
-        IdKind::Gateway.read(&event.key).map(|gateway| Topic::DeploymentConfig { gateway })
-    } else if is(Resource::KillList) {
-        IdKind::Gateway.read(&event.key).map(|gateway| Topic::KillList { gateway })
-    } else if is(Resource::SpcBundle) {
-        Some(Topic::SpcBundle)
-    } else {
-        None
+/// The device whose groups a topic depends on.
+fn device_of(topic: Topic) -> Option<Uuid> {
+    match topic {
+        Topic::DevicePolicy { device } | Topic::Directory { reader: Reader::Device(device) } => Some(device),
+        _ => None,
     }
 }
 
-/// Whether a change that names no topic may concern one of its tenant.
+/// The topics that a change concerns by its key.
+fn topics_of(event: &Event) -> Vec<Topic> {
+    let is = |resource: Resource| resource.topic() == event.topic;
+    let gateway = || IdKind::Gateway.read(&event.key);
+    if is(Resource::Device) {
+        let of = |device| vec![Topic::DevicePolicy { device }, Topic::Directory { reader: Reader::Device(device) }];
+        IdKind::Device.read(&event.key).map(of).unwrap_or_default()
+    } else if is(Resource::Gateway) {
+        let of = |gateway| vec![Topic::DeploymentConfig { gateway }, Topic::Manifest { gateway }];
+        gateway().map(of).unwrap_or_default()
+    } else if is(Resource::KillList) {
+        let of = |gateway| vec![Topic::KillList { gateway }, Topic::Manifest { gateway }];
+        gateway().map(of).unwrap_or_default()
+    } else if is(Resource::SpcBundle) {
+        vec![Topic::SpcBundle]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Whether a change may concern a topic of its tenant, whatever its key is.
 fn concerns(event: &Event, topic: Topic) -> bool {
     let is = |resource: Resource| resource.topic() == event.topic;
     // After a change of keys, anything may have to be signed again.
@@ -330,13 +345,25 @@ fn concerns(event: &Event, topic: Topic) -> bool {
         || match topic {
             Topic::GatewayPolicy { .. } | Topic::DevicePolicy { .. } => is(Resource::Policy),
             Topic::DeploymentConfig { .. } => is(Resource::GatewayPool),
+            Topic::Manifest { .. } => is(Resource::Policy) || is(Resource::GatewayPool) || is(Resource::SpcBundle),
+            Topic::Directory { reader } => {
+                let of_policy = is(Resource::Policy) && reader != Reader::Gateway;
+                of_policy || is(Resource::GatewayPool) || is(Resource::Gateway)
+            }
             Topic::TrustAnchors | Topic::SpcBundle | Topic::KillList { .. } => false,
         }
 }
 
-/// Whether changes that name no topic may concern any.
+/// Whether a change may concern topics whatever its key is.
 fn is_wide(event: &Event) -> bool {
-    let wide = [Resource::TrustAnchors, Resource::Tenant, Resource::Policy, Resource::GatewayPool];
+    let wide = [
+        Resource::TrustAnchors,
+        Resource::Tenant,
+        Resource::Policy,
+        Resource::GatewayPool,
+        Resource::Gateway,
+        Resource::SpcBundle,
+    ];
     wide.iter().any(|resource| resource.topic() == event.topic)
 }
 
@@ -349,11 +376,12 @@ impl Follower for Board {
     async fn process(&self, events: &[Event], _: i64) -> Result<()> {
         for event in events {
             let Some(tenant) = event.tenant else { continue };
-            if let Some(topic) = topic_of(event) {
+            for topic in topics_of(event) {
                 if self.followed(tenant, topic).is_some() {
                     self.mark(tenant, [topic]);
                 }
-            } else if is_wide(event) {
+            }
+            if is_wide(event) {
                 self.mark_where(Some(tenant), |slot| concerns(event, slot.topic));
             } else if event.topic == Resource::Group.topic()
                 && let Some(group) = IdKind::Group.read(&event.key)

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     access::KillList,
     base::IdKind,
+    fleet::directory::Reader,
     policy::bundles::Bundle,
     spc,
     store::columns::MaterialKind,
@@ -31,6 +32,10 @@ pub enum Topic {
     KillList { gateway: Uuid },
     /// The policy of a device.
     DevicePolicy { device: Uuid },
+    /// The index of what a gateway needs.
+    Manifest { gateway: Uuid },
+    /// The directory of gateways: that of a device, or the one for gateways.
+    Directory { reader: Reader },
 }
 
 impl Topic {
@@ -42,7 +47,7 @@ impl Topic {
             Self::DeploymentConfig { .. } => Some(MaterialKind::DeploymentConfig),
             Self::SpcBundle => Some(MaterialKind::SpcBundle),
             Self::KillList { .. } => Some(MaterialKind::KillList),
-            Self::DevicePolicy { .. } => None,
+            Self::DevicePolicy { .. } | Self::Manifest { .. } | Self::Directory { .. } => None,
         }
     }
 }
@@ -80,6 +85,15 @@ pub enum State {
     /// There is nothing yet, such as a published policy.
     Absent,
     Known(Arc<Material>),
+}
+
+impl State {
+    /// The same, but read again at a time at the latest.
+    pub fn renewed_by(self, time: OffsetDateTime) -> Self {
+        let Self::Known(material) = self else { return self };
+        let renew_at = Some(material.renew_at.map_or(time, |at| at.min(time)));
+        Self::Known(Arc::new(Material { renew_at, ..Material::clone(&material) }))
+    }
 }
 
 impl From<Artifact> for State {

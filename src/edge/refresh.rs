@@ -18,7 +18,10 @@ use super::{Board, State, Topic, slot::Slot};
 use crate::{
     access::kill_list,
     base::{Error, Kind, Result, TenantId, TenantRef, TenantScope},
-    fleet::gateways::DeploymentConfig,
+    fleet::{
+        directory::{self, Listed, Reader},
+        gateways::DeploymentConfig,
+    },
     policy::{
         batch::{self, Wanted},
         bundles,
@@ -29,7 +32,7 @@ use crate::{
 
 /// The number of tenants that are read at once.
 const AT_ONCE: usize = 8;
-/// How often states are checked for their end.
+/// How often states are checked for their end, or after each interval in which gateways report if that is shorter.
 const CHECK: Duration = Duration::from_secs(30);
 /// The delay after a failure.
 const RETRY: Duration = Duration::from_millis(500);
@@ -46,7 +49,7 @@ impl Board {
     async fn keep_new(&self) {
         let (mut reading, turns) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
         // Outside of the loop: the next check must come although the bell rings all the time.
-        let mut checks = interval(CHECK);
+        let mut checks = interval(CHECK.min(self.heartbeat().interval().unsigned_abs()));
         loop {
             tokio::select! {
                 () = self.until_stale() => {}
@@ -83,6 +86,7 @@ impl Board {
             }
         }
         let (mut views, mut others, mut devices) = (BTreeMap::new(), Vec::new(), HashMap::new());
+        let (mut manifests, mut directories) = (Vec::new(), HashMap::new());
         let mut topics = Vec::with_capacity(slots.len());
         for slot in slots {
             topics.push(slot.topic);
@@ -91,14 +95,18 @@ impl Board {
                 Topic::GatewayPolicy { bucket } => drop(views.insert(bucket, slot)),
                 Topic::DeploymentConfig { .. } | Topic::SpcBundle | Topic::KillList { .. } => others.push(slot),
                 Topic::DevicePolicy { device } => drop(devices.insert(device, slot)),
+                Topic::Manifest { .. } => manifests.push(slot),
+                Topic::Directory { reader } => drop(directories.insert(reader, slot)),
             }
         }
         let mut failed = Vec::new();
         let mut read = self.read_views(scope, views, &mut failed).await;
-        for slot in others {
+        // After their parts.
+        for slot in others.into_iter().chain(manifests) {
             read.push((self.read(scope, slot.topic).await, vec![slot]));
         }
         read.extend(self.read_devices(scope, devices, &mut failed).await);
+        read.extend(self.read_directories(scope, directories).await);
         // Read last and set first: whatever was signed until now, its key is among them.
         if let Some(slot) = self.followed(scope.tenant(), Topic::TrustAnchors) {
             match self.trust().latest_anchors(scope).await {
@@ -127,9 +135,13 @@ impl Board {
                 let now = self.store().clock().now().into();
                 kill_list(&self.store().tenant(scope), gateway, now).await.map(State::from)
             }
-            Topic::TrustAnchors | Topic::GatewayPolicy { .. } | Topic::DevicePolicy { .. } => {
-                Err(Error::internal("a topic is not read by itself"))
+            Topic::Manifest { gateway } => {
+                super::manifest(self.store(), self.trust(), scope, gateway, self.heartbeat()).await.map(State::from)
             }
+            Topic::TrustAnchors
+            | Topic::GatewayPolicy { .. }
+            | Topic::DevicePolicy { .. }
+            | Topic::Directory { .. } => Err(Error::internal("a topic is not read by itself")),
         }
     }
 
@@ -207,6 +219,33 @@ impl Board {
                 }
             }
         }
+        read
+    }
+
+    /// The directories of gateways: the tables are read once, and each list of pools is signed once. Gateways come and go without a change
+    /// that is recorded, so directories are read again after each interval in which gateways report.
+    async fn read_directories(&self, scope: TenantScope, mut slots: HashMap<Reader, Arc<Slot>>) -> Views {
+        if slots.is_empty() {
+            return Vec::new();
+        }
+        let (readers, heartbeat): (Vec<_>, _) = (slots.keys().copied().collect(), self.heartbeat());
+        let listed = match directory::of_readers(self.store(), self.trust(), scope, &readers, heartbeat).await {
+            Ok(listed) => listed,
+            Err(error) => return vec![(Err(error), slots.into_values().collect())],
+        };
+        let again = self.store().clock().now() + heartbeat.interval();
+        let mut read: Views = Vec::new();
+        for Listed { artifact, readers } in listed {
+            let of = readers.into_iter().filter_map(|(reader, groups)| {
+                let slot = slots.remove(&reader)?;
+                slot.set_groups(groups);
+                Some(slot)
+            });
+            let of = of.collect();
+            read.push((artifact.map(|artifact| State::from(artifact).renewed_by(again)), of));
+        }
+        // Devices that are not active.
+        read.push((Ok(State::Absent), slots.into_values().collect()));
         read
     }
 

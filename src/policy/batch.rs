@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     bundles::key_of_sources,
     canary,
-    resolve::{Published, Subject, resolution},
+    resolve::{Published, Subject, resolution, resolve},
     scope::Scope,
     versions,
 };
@@ -39,23 +39,47 @@ struct Policies {
     canaries: Vec<PolicyRow>,
 }
 
+/// The gateway pools that the policy of a device names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPools {
+    pub subject: Subject,
+    /// Their public ids; the inner `None` if it names none, the outer one without a policy.
+    pub pools: Option<Option<Vec<String>>>,
+}
+
 /// The number of devices in a query.
 const CHUNK: usize = 500;
 
 /// What these devices should have. Those that are not active, and unknown ones, are missing.
 pub async fn of_devices(rows: &TenantRows<'_, impl Db>, devices: &[Uuid]) -> Result<Vec<Wanted>> {
     let policies = Policies::read(rows).await?;
-    let mut wanted = Vec::with_capacity(devices.len());
+    let active = active(rows, devices).await?;
+    Ok(active.into_iter().map(|(subject, floor)| policies.wanted(subject, floor)).collect())
+}
+
+/// The gateway pools that the policies of these devices name. Those that are not active, and unknown ones, are missing.
+pub async fn pools_of_devices(rows: &TenantRows<'_, impl Db>, devices: &[Uuid]) -> Result<Vec<NamedPools>> {
+    let policies = versions::published(rows, &rows.policies().all_active().await?).await?;
+    let pools = |(subject, _): (Subject, i64)| NamedPools {
+        pools: resolve(&policies, &subject).map(|resolved| resolved.document.gateway_pools),
+        subject,
+    };
+    Ok(active(rows, devices).await?.into_iter().map(pools).collect())
+}
+
+/// The active ones of these devices, and the lowest version that each may get.
+async fn active(rows: &TenantRows<'_, impl Db>, devices: &[Uuid]) -> Result<Vec<(Subject, i64)>> {
+    let mut subjects = Vec::with_capacity(devices.len());
     for devices in devices.chunks(CHUNK) {
         let devices = rows.devices().of(devices).await?;
         let active: Vec<_> = devices.into_iter().filter(|device| device.status == DeviceStatus::Active).collect();
         let mut groups = groups(rows, &active).await?;
         for device in active {
             let subject = Subject { device: device.id, groups: groups.remove(&device.id).unwrap_or_default() };
-            wanted.push(policies.wanted(subject, device.policy_floor));
+            subjects.push((subject, device.policy_floor));
         }
     }
-    Ok(wanted)
+    Ok(subjects)
 }
 
 /// The groups of devices: those of their users and of their tokens, without deleted ones.

@@ -37,6 +37,7 @@ use crate::{
     fleet::{Heartbeat, Sightings},
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
+    spc::deltas::Deltas,
     store::{Keyring, Sealer, Store},
     streams::Hub,
     tenants::source::TenantSource,
@@ -246,7 +247,9 @@ impl App {
             trusted.trust.domain().clone(),
             counts.sightings.clone(),
             clock.clone(),
-        );
+        )
+        .with_renewal_grace(self.settings.renewal_grace)
+        .with_public_url(self.settings.proof_url.clone());
         let authenticator = Authenticator::new(self.keys.clone(), revocations, Arc::new(self.store.clone()), clock)
             .with_third_party(self.manager_key.clone(), self.warehouse_key.clone())
             .with_api_keys(api_keys)
@@ -267,7 +270,8 @@ fn streams(store: &Store, trust: &Trust, heartbeat: Heartbeat, reports: &Reports
     hub.follow(Arc::new(standing.clone()));
     hub.follow(Arc::new(board.clone()));
     let changes = hub.changes();
-    (Arc::new(hub), Streams { tenants, board, reports: reports.clone(), standing, changes })
+    let deltas = Deltas::new(store, trust);
+    (Arc::new(hub), Streams { tenants, board, deltas, reports: reports.clone(), standing, changes })
 }
 
 /// What the credentials of devices and gateways depend on.

@@ -58,6 +58,9 @@ struct Revocations {
     serials: Vec<String>,
     epoch: i64,
     full: bool,
+    /// Of the bundle that these continue, unless they are all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since_sequence: Option<i64>,
 }
 
 /// A key of certificates.
@@ -80,10 +83,25 @@ struct New {
 /// The bundle of a tenant: with the revocations after a sequence, if it is known, or else all of them. Fails with INVALID_ARGUMENT for a
 /// negative sequence.
 pub async fn since(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, sequence: Option<i64>) -> Result<Bundle> {
+    check_sequence(sequence)?;
+    let scope = tenants::reach(cx, store, tenant).await?;
+    since_in(store, trust, scope, sequence).await
+}
+
+/// Fails with INVALID_ARGUMENT for a negative sequence.
+pub fn check_sequence(sequence: Option<i64>) -> Result<()> {
     if sequence.is_some_and(|sequence| sequence < 0) {
         return Err(invalid("since_sequence", "since_sequence must not be negative"));
     }
-    let scope = tenants::reach(cx, store, tenant).await?;
+    Ok(())
+}
+
+pub(super) async fn since_in(
+    store: &Store,
+    trust: &Trust,
+    scope: TenantScope,
+    sequence: Option<i64>,
+) -> Result<Bundle> {
     let full = stored(store, trust, scope).await?;
     match sequence {
         Some(sequence) if (1..=full.sequence).contains(&sequence) => delta(store, trust, scope, &full, sequence).await,
@@ -159,7 +177,8 @@ async fn sign_in(tx: &Tx, new: &New) -> Result<SpcBundleRow> {
         expires_at: (issued_at + LIFE).into(),
     };
     let revoked = serials.len();
-    let (digest, envelope) = signed(&row, Revocations { serials, epoch: row.epoch, full: true }, &new.key)?;
+    let (digest, envelope) =
+        signed(&row, Revocations { serials, epoch: row.epoch, full: true, since_sequence: None }, &new.key)?;
     let row = SpcBundleRow { digest, envelope, ..row };
     rows.spc_bundles().put(row.clone()).await?;
     let details = json!({"sequence": row.sequence, "revoked": revoked, "digest": row.digest, "key_id": new.key.id()});
@@ -181,7 +200,7 @@ async fn delta(store: &Store, trust: &Trust, scope: TenantScope, full: &SpcBundl
     let ended = Stamp::from(full.issued_at.time() - SPC_SKEW);
     let serials = store.tenant(scope).spcs().revoked(full.epoch, (after, full.sequence), ended).await?;
     let key = trust.signing_key(scope, KeyUse::SpcSigning).await?;
-    let revocations = Revocations { serials, epoch: full.epoch, full: false };
+    let revocations = Revocations { serials, epoch: full.epoch, full: false, since_sequence: Some(after) };
     let (digest, envelope) = signed(full, revocations, &key)?;
     Ok(Bundle { digest, envelope, ..full.clone().into() })
 }

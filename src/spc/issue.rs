@@ -28,6 +28,9 @@ use crate::{
 
 /// Maximum length of a certificate, which gateways check.
 const MAX_LENGTH: usize = 16 << 10;
+/// Maximum number of valid certificates of a device. A device that asks in a loop must not fill the list of revocations, which all gateways
+/// have, so its oldest certificate is not revoked for a new one.
+const MOST: u64 = 64;
 
 /// A new certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +58,7 @@ struct Grant {
 
 /// Issues a certificate for a device. Fails with INVALID_ARGUMENT for an invalid member, for a pool that the device may not use and for a
 /// version that its policy does not come from; with NOT_FOUND if there is no such device or version, or no stable policy for the device;
-/// with FAILED_PRECONDITION if the device is not active or its policy has expired; with PERMISSION_DENIED for another device than the one
+/// with FAILED_PRECONDITION if the device is not active, has as many valid certificates as it may, or its policy has expired; with PERMISSION_DENIED for another device than the one
 /// that calls, and if the policy demands a known posture.
 pub async fn issue(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, new: NewSpc) -> Result<Issued> {
     let new = rules::check(cx.caller.basis, new)?;
@@ -82,6 +85,12 @@ async fn issue_in(tx: &Tx, input: &Input) -> Result<Issued> {
         return Err(inactive("the device is not active"));
     }
     let now = tx.now().replace_nanosecond(0).map_err(Error::internal)?;
+    let epoch = rows.spc_states().epoch().await?;
+    if rows.spcs().valid_of_device(device.id, epoch, now.into()).await? >= MOST {
+        let message =
+            format!("the device has {MOST} valid certificates; use one of them, or revoke those that are not used");
+        return Err(Error::precondition(Reason::SpcLimitReached, message));
+    }
     let thumbprint = proven_key(&rows, &device, new.credential, now).await?;
     let grant = grant(&rows, &device, new, now).await?;
     let ends = grant.ends.time().replace_nanosecond(0).map_err(Error::internal)?;
@@ -99,7 +108,7 @@ async fn issue_in(tx: &Tx, input: &Input) -> Result<Issued> {
         pool_ids: Json(grant.pools),
         group_ids: Json(grant.groups),
         min_auth_mode: grant.min_auth_mode.as_str().to_owned(),
-        epoch: rows.spc_states().epoch().await?,
+        epoch,
         not_before: now.into(),
         not_after: not_after.into(),
         revoked_at: None,

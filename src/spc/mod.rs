@@ -3,6 +3,7 @@
 
 pub mod bundles;
 mod claims;
+pub mod deltas;
 mod device;
 mod issue;
 pub mod jobs;

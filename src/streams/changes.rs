@@ -24,6 +24,8 @@ pub enum Interest {
     Policies,
     /// The pools of gateways.
     Pools,
+    /// The gateways that devices may choose.
+    Directory,
     /// The trust anchors.
     Anchors,
     /// The revocations of security policy certificates.
@@ -42,6 +44,14 @@ impl Interest {
                 Resource::Policy,
                 Resource::GatewayPool,
                 Resource::SpcBundle,
+                Resource::TrustAnchors,
+                Resource::Tenant,
+            ],
+            Self::Directory => &[
+                Resource::GatewayPool,
+                Resource::Gateway,
+                Resource::Policy,
+                Resource::Group,
                 Resource::TrustAnchors,
                 Resource::Tenant,
             ],

@@ -53,7 +53,11 @@ impl Trust {
 
     /// The id of the active key of a tenant for a use. The first call makes the keys of the tenant.
     pub async fn signer_id(&self, cx: &Cx, tenant: &TenantRef, key_use: KeyUse) -> Result<String> {
-        let scope = tenants::reach(cx, &self.store, tenant).await?;
+        self.signer_of(tenants::reach(cx, &self.store, tenant).await?, key_use).await
+    }
+
+    /// The same for the tenant of a scope.
+    pub async fn signer_of(&self, scope: TenantScope, key_use: KeyUse) -> Result<String> {
         self.latest_anchors(scope).await?;
         Ok(self.active_signer(scope, key_use).await?.key_id)
     }

@@ -30,6 +30,7 @@
 extern crate alloc;
 
 mod anchors;
+mod delta;
 mod envelope;
 mod instant;
 mod jws;

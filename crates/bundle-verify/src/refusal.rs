@@ -34,6 +34,8 @@ pub enum Refusal {
     RolledBack,
     /// The anchor set is not the one after the current one.
     NotNext,
+    /// It continues a bundle that was not accepted. Get the whole one.
+    Gap,
     /// It is for another gateway, pool or tenant.
     Audience,
     /// It is for another key than the one that was proven.
@@ -66,6 +68,7 @@ impl Refusal {
             Self::NotYetValid => "not_yet_valid",
             Self::RolledBack => "rolled_back",
             Self::NotNext => "not_next",
+            Self::Gap => "gap",
             Self::Audience => "audience",
             Self::KeyMismatch => "key_mismatch",
             Self::Revoked => "revoked",

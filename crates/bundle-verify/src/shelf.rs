@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AnchorSet, Envelope, KeyUse, Refusal, digest, instant, strict};
+use crate::{AnchorSet, Envelope, KeyUse, Refusal, delta, digest, instant, strict};
 
 /// Maximum size of an envelope.
 const LIMIT: usize = 16 << 20;
@@ -74,9 +74,9 @@ impl Kind {
 /// An artifact that passed every check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The payload: JSON.
+    /// The payload: JSON. That of an SPC bundle has all revocations, also if what was accepted had only the later ones.
     pub payload: Vec<u8>,
-    /// The digest of the payload, which is its entity tag.
+    /// The digest of the payload as it was signed, which is its entity tag.
     pub digest: String,
     /// Its version, or its sequence.
     pub version: u64,
@@ -123,7 +123,8 @@ impl Shelf {
     }
 
     /// Accepts an artifact, in place of the one before, if it passes every check. Otherwise the one before stays. One of the same version
-    /// is accepted if it was not issued earlier: after an emergency, artifacts are signed anew.
+    /// is accepted if it was not issued earlier: after an emergency, artifacts are signed anew. An SPC bundle with the revocations since an
+    /// earlier one continues the one on the shelf; it is refused if some between them are missing, and the whole bundle is needed.
     pub fn accept(&mut self, anchors: &AnchorSet, kind: Kind, envelope: &[u8], now: i64) -> Result<&Accepted, Refusal> {
         if !anchors.is_fresh(now) {
             return Err(Refusal::NothingFresh);
@@ -143,14 +144,19 @@ impl Shelf {
             return Err(Refusal::Expired);
         }
         let mark = Mark { version: head.version, issued_at };
-        let last = &mut self.marks[kind.place()];
+        let last = self.marks[kind.place()];
         if (mark.version, mark.issued_at) < (last.version, last.issued_at) {
             return Err(Refusal::RolledBack);
         }
+        let whole = match kind {
+            Kind::SpcBundle => delta::whole(self.places[kind.place()].as_ref(), &envelope.payload)?,
+            _ => None,
+        };
         // A later version may have been issued earlier, by a server whose clock is behind.
-        *last = mark;
+        self.marks[kind.place()] = mark;
         let digest = digest(&envelope.payload);
-        let accepted = Accepted { payload: envelope.payload, digest, version: head.version, issued_at, expires_at };
+        let payload = whole.unwrap_or(envelope.payload);
+        let accepted = Accepted { payload, digest, version: head.version, issued_at, expires_at };
         Ok(self.places[kind.place()].insert(accepted))
     }
 

@@ -1,10 +1,9 @@
 //! Grants: signed permissions to start a session (zero-trust contract, section 6.3).
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::{Question, facts::Facts};
 use crate::{
@@ -17,11 +16,11 @@ use crate::{
 const TYP: &str = "grant+jwt";
 /// Validity of a grant.
 pub const LIFE: time::Duration = time::Duration::seconds(120);
-/// Maximum number of tenants whose keys are kept, and how long they are used without a look at the database.
+/// Maximum number of tenants whose keys are kept, and how long.
 const KEPT: u64 = 10_000;
-const FRESH: Duration = Duration::from_secs(2);
+const FRESH: Duration = Duration::from_secs(60);
 
-/// The keys that sign grants.
+/// The keys that sign grants. A key that is kept may have been replaced: the write of a grant requires that it is the one in use.
 #[derive(Clone, Debug)]
 pub struct Keys {
     trust: Trust,
@@ -43,6 +42,11 @@ impl Keys {
         self.read.insert(scope.tenant(), key.clone());
         Ok(key)
     }
+
+    /// Forgets the key of a tenant, which may have been replaced.
+    pub fn forget(&self, scope: TenantScope) {
+        self.read.remove(&scope.tenant());
+    }
 }
 
 /// The claims of a grant, in the documented order.
@@ -56,6 +60,8 @@ pub struct Claims<'a> {
     gw: String,
     pool: String,
     cnf: Confirmation<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vip: Option<IpAddr>,
     pol: Policy,
     max_end: i64,
     iat: i64,
@@ -77,18 +83,19 @@ impl<'a> Claims<'a> {
         facts: &Facts,
         question: &'a Question,
         session: &AccessSessionRow,
-        grant: Uuid,
+        vip: Option<IpAddr>,
         max_end: OffsetDateTime,
         now: OffsetDateTime,
     ) -> Self {
         Self {
-            jti: IdKind::Grant.show(grant),
+            jti: IdKind::Grant.show(session.grant_id),
             sid: IdKind::Session.show(session.id),
             sub: format!("device:{}", facts.shown_device()),
             uid: facts.subject.account.map(|id| IdKind::User.show(id)),
             gw: IdKind::Gateway.show(session.gateway_id),
             pool: IdKind::GatewayPool.show(facts.place.pool),
             cnf: Confirmation { jkt: &question.client_key },
+            vip,
             pol: Policy { version: facts.policy_version() },
             max_end: max_end.unix_timestamp(),
             iat: now.unix_timestamp(),

@@ -1,6 +1,7 @@
 //! Admission of devices at gateways (zero-trust contract, section 6.3): a gateway asks for each session, and gets a signed grant or the
 //! reason for the denial.
 
+mod addresses;
 mod facts;
 mod grant;
 mod policies;
@@ -23,7 +24,7 @@ use crate::{
 };
 
 pub use grant::LIFE as GRANT_LIFE;
-pub use rules::Denial;
+pub use rules::{Denial, LONGEST};
 pub use write::SILENT;
 
 /// How often a decision is made again because something changed meanwhile.
@@ -96,8 +97,8 @@ impl Admissions {
             return Err(Error::denied(Reason::CallerKindRefused, "only gateways can ask for admission"));
         };
         let asking = Asking { scope: tenants::reach(cx, &self.store, cx.tenant()?).await?, gateway };
-        for _ in 0..ATTEMPTS {
-            if let Some(answer) = self.attempt(cx, asking, question).await? {
+        for attempt in 0..ATTEMPTS {
+            if let Some(answer) = self.attempt(cx, asking, question, attempt > 0).await? {
                 return Ok(answer);
             }
         }
@@ -106,7 +107,7 @@ impl Admissions {
     }
 
     /// Decides once; `None` if something changed meanwhile.
-    async fn attempt(&self, cx: &Cx, asking: Asking, question: &Question) -> Result<Option<Answer>> {
+    async fn attempt(&self, cx: &Cx, asking: Asking, question: &Question, again: bool) -> Result<Option<Answer>> {
         let now = cx.clock.now();
         let denied = |reason| Answer::Deny { reason, session: question.session, recheck_seconds: DENIED_FOR };
         let facts = match self.facts(asking, question, now).await? {
@@ -119,13 +120,15 @@ impl Admissions {
         };
         let key = self.keys.of(asking.scope).await?;
         let session = facts.session_or_new(asking, question, &terms, now, || cx.clock.new_id());
-        let grant = cx.clock.new_id();
-        match self.write(asking, &facts, session.clone(), grant).await? {
-            Written::Changed => Ok(None),
-            Written::Full => Ok(Some(denied(Denial::EntitlementExceeded))),
-            Written::Done => {
+        match self.write(asking, &facts, session.clone(), key.id(), again).await? {
+            Written::Changed => {
+                self.keys.forget(asking.scope);
+                Ok(None)
+            }
+            Written::Full(reason) => Ok(Some(denied(reason))),
+            Written::Done(address) => {
                 let Terms { max_end, recheck_seconds, .. } = terms;
-                let claims = grant::Claims::new(&facts, question, &session, grant, max_end, now);
+                let claims = grant::Claims::new(&facts, question, &session, address, max_end, now);
                 let (grant, expires_at) = (claims.sign(&key)?, claims.expires_at());
                 Ok(Some(Answer::Allow(Granted { session: session.id, grant, expires_at, recheck_seconds })))
             }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long a session may last if the policy does not limit it.
-const LONGEST: Duration = Duration::days(1);
+pub const LONGEST: Duration = Duration::days(1);
 /// After how many seconds a gateway asks again if the policy does not say so.
 const REFRESH: u32 = 300;
 
@@ -40,10 +40,12 @@ pub enum Denial {
     SessionEnded,
     /// The tenant or the pool has as many sessions as it may.
     EntitlementExceeded,
+    /// No address of the network of the pool is free.
+    AddressesExhausted,
 }
 
 impl Denial {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::UnknownDevice,
         Self::KeyMismatch,
         Self::UserSuspended,
@@ -54,6 +56,7 @@ impl Denial {
         Self::Posture,
         Self::SessionEnded,
         Self::EntitlementExceeded,
+        Self::AddressesExhausted,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -68,6 +71,7 @@ impl Denial {
             Self::Posture => "posture",
             Self::SessionEnded => "session_ended",
             Self::EntitlementExceeded => "entitlement_exceeded",
+            Self::AddressesExhausted => "addresses_exhausted",
         }
     }
 }

@@ -37,6 +37,7 @@ fn facts(policy: &str) -> Facts {
             pool_drain: None,
             allowed_groups: Vec::new(),
             max_sessions: None,
+            virtual_cidr: None,
             overrides: None,
         },
         groups: vec![Uuid::from_u128(7)],
@@ -60,6 +61,7 @@ fn session(started: Duration) -> AccessSessionRow {
         auth_mode: "B".to_owned(),
         policy_version: 3,
         started_at,
+        granted_at: started_at,
         max_end: Stamp::from(NOW),
         expires_at: Stamp::from(NOW),
         reported_at: None,
@@ -72,6 +74,8 @@ fn session(started: Duration) -> AccessSessionRow {
         ended_at: None,
         end_reported: false,
         kill_requested_at: None,
+        virtual_ip: None,
+        admitted_offline: false,
     }
 }
 

@@ -31,6 +31,7 @@ pub struct Checked {
     pub started_at: OffsetDateTime,
     pub ended_at: Option<OffsetDateTime>,
     pub end_reason: Option<String>,
+    pub admitted_offline: bool,
 }
 
 /// Validates all but the sessions. Fails with INVALID_ARGUMENT.
@@ -116,8 +117,8 @@ fn checked(index: usize, line: Line, now: OffsetDateTime) -> Result<Checked, &'s
     if !line.end_reason.as_ref().is_none_or(is_word) {
         return Err("end_reason_invalid");
     }
-    let Line { bytes_in, bytes_out, started_at, ended_at, end_reason, .. } = line;
-    Ok(Checked { index, session, device, bytes_in, bytes_out, started_at, ended_at, end_reason })
+    let Line { bytes_in, bytes_out, started_at, ended_at, end_reason, admitted_offline, .. } = line;
+    Ok(Checked { index, session, device, bytes_in, bytes_out, started_at, ended_at, end_reason, admitted_offline })
 }
 
 #[cfg(test)]
@@ -150,6 +151,7 @@ mod tests {
             started_at: NOW,
             ended_at: None,
             end_reason: None,
+            admitted_offline: false,
         }
     }
 

@@ -3,8 +3,9 @@
 mod apply;
 mod check;
 mod counters;
+mod offline;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 use time::OffsetDateTime;
@@ -51,6 +52,8 @@ pub struct Line {
     pub started_at: OffsetDateTime,
     pub ended_at: Option<OffsetDateTime>,
     pub end_reason: Option<String>,
+    /// The gateway was cut off, and admitted the device by its certificate.
+    pub admitted_offline: bool,
 }
 
 /// A session in a report that was not counted.
@@ -135,7 +138,8 @@ async fn count(tx: &Tx, checking: &Checking) -> Result<Counted> {
         let duplicates = checking.lines.len() + checking.rejected.len();
         return Ok(Counted { duplicates, ..Counted::default() });
     }
-    let (changed, mut rejected, traffic) = apply_all(tx, scope, checking).await?;
+    let (offline, unknown) = offline::record(tx, scope, checking).await?;
+    let (changed, mut rejected, traffic) = apply_all(tx, scope, checking, &unknown).await?;
     rejected.extend(&checking.rejected);
     rejected.sort_unstable_by_key(|rejected| rejected.index);
     row.accepted = changed.len() as i64;
@@ -147,16 +151,17 @@ async fn count(tx: &Tx, checking: &Checking) -> Result<Counted> {
     rows.gateway_reports().put(last(scope, checking)).await?;
     rows.gateways().note_report(checking.gateway, checking.received_at.into(), tx.cx().client).await?;
     let details = json!({"report_id": report.report_id, "sequence": report.sequence, "accepted": accepted,
-        "rejected": rejected.len()});
+        "rejected": rejected.len(), "admitted_offline": offline});
     tx.audit_only(Some(scope.tenant()), target, details);
     Ok(Counted { accepted, duplicates: 0, rejected })
 }
 
-/// Applies a report to its sessions, which are locked. Returns those that changed, what is rejected, and what was counted.
+/// Applies a report to its sessions, which are locked, except those of unknown devices. Returns those that changed, what is rejected, and what was counted.
 async fn apply_all(
     tx: &Tx,
     scope: TenantScope,
     checking: &Checking,
+    of_unknown: &HashSet<usize>,
 ) -> Result<(Vec<AccessSessionRow>, Vec<Rejected>, Traffic)> {
     let ids: Vec<Uuid> = checking.lines.iter().map(|line| line.session).collect();
     let found = tx.tenant(scope).access_sessions().locked(&ids).await?;
@@ -168,6 +173,7 @@ async fn apply_all(
     for line in &checking.lines {
         let index = line.index;
         match found.remove(&line.session).filter(|session| session.gateway_id == checking.gateway) {
+            None if of_unknown.contains(&index) => rejected.push(Rejected { index, reason: "unknown_device" }),
             None => rejected.push(Rejected { index, reason: "unknown_session" }),
             Some(session) if session.device_id != line.device => {
                 rejected.push(Rejected { index, reason: "device_mismatch" });

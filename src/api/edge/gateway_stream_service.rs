@@ -124,7 +124,7 @@ fn material(topic: Topic) -> Material {
         Topic::DeploymentConfig { .. } => Material::DeploymentConfig,
         Topic::SpcBundle => Material::SpcBundle,
         Topic::KillList { .. } => Material::KillList,
-        Topic::DevicePolicy { .. } => Material::Unspecified,
+        Topic::DevicePolicy { .. } | Topic::Manifest { .. } | Topic::Directory { .. } => Material::Unspecified,
     }
 }
 

@@ -81,7 +81,7 @@ fn to_proto(session: Session) -> AccessSession {
         client_ip: row.client_ip,
         auth_mode: row.auth_mode,
         policy_version: row.policy_version,
-        grant_id: IdKind::Grant.show(row.grant_id),
+        grant_id: Some(row.grant_id).filter(|id| !id.is_nil()).map(|id| IdKind::Grant.show(id)),
         status: session.status.as_str().to_owned(),
         end_reason,
         started_at: Some(timestamp(row.started_at.time())),
@@ -90,5 +90,7 @@ fn to_proto(session: Session) -> AccessSession {
         max_end: Some(timestamp(row.max_end.time())),
         bytes_in: row.bytes_in,
         bytes_out: row.bytes_out,
+        virtual_ip: row.virtual_ip,
+        admitted_offline: row.admitted_offline,
     }
 }

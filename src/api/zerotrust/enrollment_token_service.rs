@@ -4,13 +4,13 @@ use url::form_urlencoded;
 
 use crate::{
     api::{Deps, handlers::zerotrust::v1::enrollment_token_service::EnrollmentTokenService, paging, timestamp},
-    base::{Cx, Error, IdKind, Reach, Result, error::Reason},
+    base::{Cx, EnrolledKind, Error, IdKind, Reach, Result, error::Reason},
     enrollment::tokens::{self, EnrollmentToken, Enrolls, Filter, GeneratedToken, NewTokens, Revocation},
     proto::zerotrust::v1::{
         self as proto, GenerateTokensRequest, GenerateTokensResponse, GeneratedTokens, GetTokenRequest,
         GetTokenResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse, TokenUse,
     },
-    store::{columns::EnrollmentKind, tables::CredentialRow},
+    store::tables::CredentialRow,
 };
 
 /// Where devices and gateways enroll.
@@ -87,16 +87,16 @@ impl EnrollmentTokens {
 }
 
 fn new_tokens(message: GenerateTokensRequest) -> Result<NewTokens> {
-    let kind = message.kind.as_deref().map_or(Ok(EnrollmentKind::Device), tokens::kind)?;
+    let kind = message.kind.as_deref().map_or(Ok(EnrolledKind::Device), tokens::kind)?;
     let enrolls = match kind {
-        EnrollmentKind::Device if message.pool_id.is_some() => return Err(unused("pool_id", kind)),
-        EnrollmentKind::Device => {
+        EnrolledKind::Device if message.pool_id.is_some() => return Err(unused("pool_id", kind)),
+        EnrolledKind::Device => {
             Enrolls::Devices { user: message.user_id, groups: message.group_ids, ephemeral: message.ephemeral }
         }
-        EnrollmentKind::Gateway if message.user_id.is_some() => return Err(unused("user_id", kind)),
-        EnrollmentKind::Gateway if !message.group_ids.is_empty() => return Err(unused("group_ids", kind)),
-        EnrollmentKind::Gateway if message.ephemeral => return Err(unused("ephemeral", kind)),
-        EnrollmentKind::Gateway => match message.pool_id {
+        EnrolledKind::Gateway if message.user_id.is_some() => return Err(unused("user_id", kind)),
+        EnrolledKind::Gateway if !message.group_ids.is_empty() => return Err(unused("group_ids", kind)),
+        EnrolledKind::Gateway if message.ephemeral => return Err(unused("ephemeral", kind)),
+        EnrolledKind::Gateway => match message.pool_id {
             Some(pool) => Enrolls::Gateways { pool },
             None => return Err(Error::invalid(Reason::FieldRequired, "pool_id", "a token for gateways needs a pool")),
         },
@@ -113,7 +113,7 @@ fn new_tokens(message: GenerateTokensRequest) -> Result<NewTokens> {
 }
 
 /// The error for a member that tokens of the other kind have.
-fn unused(field: &str, kind: EnrollmentKind) -> Error {
+fn unused(field: &str, kind: EnrolledKind) -> Error {
     let text = format!("{field} is not used for tokens of kind {}", kind.as_str());
     Error::invalid(Reason::InvalidArgument, field, text)
 }
@@ -151,8 +151,8 @@ fn use_to_proto(credential: CredentialRow) -> TokenUse {
     let subject = credential.subject_id;
     let of = |kind, shown: IdKind| (credential.kind == kind).then(|| shown.show(subject));
     TokenUse {
-        device_id: of(EnrollmentKind::Device, IdKind::Device),
-        gateway_id: of(EnrollmentKind::Gateway, IdKind::Gateway),
+        device_id: of(EnrolledKind::Device, IdKind::Device),
+        gateway_id: of(EnrolledKind::Gateway, IdKind::Gateway),
         at: Some(timestamp(credential.created_at.time())),
         ip: credential.ip,
     }

@@ -71,6 +71,12 @@ fn change(message: ChangeGatewayPoolRequest, masked: bool) -> PoolChange {
         ),
         virtual_cidr: set(mask.as_ref(), "virtual_cidr", message.virtual_cidr.map(Some), unset.virtual_cidr),
         dns_servers: set(mask.as_ref(), "dns_servers", not_empty(message.dns_servers), unset.dns_servers),
+        offline_grace_seconds: set(
+            mask.as_ref(),
+            "offline_grace_seconds",
+            message.offline_grace_seconds.map(i64::from),
+            unset.offline_grace_seconds,
+        ),
     }
 }
 
@@ -108,10 +114,11 @@ fn to_proto(cx: &Cx, pool: GatewayPool) -> proto::GatewayPool {
         created_at: Some(timestamp(row.created_at.time())),
         updated_at: Some(timestamp(row.updated_at.time())),
         gateway_ids,
+        offline_grace_seconds: small(row.offline_grace_seconds),
     }
 }
 
-/// Stored weights and priorities are at most 1000.
+/// Stored weights, priorities and times are at most 1000.
 fn small(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }

@@ -19,7 +19,8 @@ use crate::{
         GetGatewayPolicyBundleResponse, GetGatewaySpcBundleRequest, GetGatewaySpcBundleResponse,
         GetGatewayTrustAnchorsRequest, GetGatewayTrustAnchorsResponse, GetManifestRequest, GetManifestResponse,
         WatchDeploymentConfigRequest, WatchDeploymentConfigResponse, WatchGatewayPolicyBundleRequest,
-        WatchGatewayPolicyBundleResponse, WatchGatewayTrustAnchorsRequest, WatchGatewayTrustAnchorsResponse,
+        WatchGatewayPolicyBundleResponse, WatchGatewaySpcBundleRequest, WatchGatewaySpcBundleResponse,
+        WatchGatewayTrustAnchorsRequest, WatchGatewayTrustAnchorsResponse, WatchManifestRequest, WatchManifestResponse,
     },
     spc::bundles,
     streams::Interest,
@@ -118,6 +119,26 @@ impl GatewayRuntimeService for GatewayRuntime {
         let of = (self.scope(cx).await?, Topic::DeploymentConfig { gateway: gateway(cx)? });
         let events = watch(cx, &self.deps.streams, of, message.resume)?;
         Ok(events.map(|event| event.map(|event| WatchDeploymentConfigResponse { event: Some(event) })))
+    }
+
+    async fn watch_manifest(
+        &self,
+        cx: &Cx,
+        message: WatchManifestRequest,
+    ) -> Result<impl Stream<Item = Result<WatchManifestResponse>> + Send + 'static> {
+        let of = (self.scope(cx).await?, Topic::Manifest { gateway: gateway(cx)? });
+        let events = watch(cx, &self.deps.streams, of, message.resume);
+        Ok(events.map(|event| event.map(|event| WatchManifestResponse { event: Some(event) })))
+    }
+
+    async fn watch_gateway_spc_bundle(
+        &self,
+        cx: &Cx,
+        message: WatchGatewaySpcBundleRequest,
+    ) -> Result<impl Stream<Item = Result<WatchGatewaySpcBundleResponse>> + Send + 'static> {
+        let of = (self.scope(cx).await?, Topic::SpcBundle);
+        let events = watch(cx, &self.deps.streams, of, message.resume);
+        Ok(events.map(|event| event.map(|event| WatchGatewaySpcBundleResponse { event: Some(event) })))
     }
 }
 

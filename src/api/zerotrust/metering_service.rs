@@ -76,6 +76,7 @@ fn line(cx: &Cx, session: MeteredSession) -> Result<Line> {
         packets_in: session.packets_in.unwrap_or(0),
         packets_out: session.packets_out.unwrap_or(0),
         end_reason: session.end_reason,
+        admitted_offline: session.admitted_offline,
     })
 }
 

@@ -1,15 +1,22 @@
 //! `SpcService`: security policy certificates.
 
-use super::artifacts::envelope;
+use futures::{Stream, StreamExt};
+
+use super::{
+    artifacts::envelope,
+    watched::{watch, watch_deltas},
+};
 use crate::{
     api::{Deps, handlers::zerotrust::v1::spc_service::SpcService, timestamp},
     base::{Cx, Error, IdKind, Result, error::Reason},
+    edge::Topic,
     proto::zerotrust::v1::{
         GetSpcBundleRequest, GetSpcBundleResponse, IssueSpcRequest, IssueSpcResponse, RevokeSpcsRequest,
         RevokeSpcsResponse, SpcCheck, SpcClaims, SpcConfirmation, SpcPolicyClaim, SpcPostureClaim, SpcSubject,
-        ValidateSpcRequest, ValidateSpcResponse,
+        ValidateSpcRequest, ValidateSpcResponse, WatchSpcBundleRequest, WatchSpcBundleResponse,
     },
     spc::{self, Check, Claims, NewSpc, Question, RevokeInput, SubjectInput, Verdict, bundles},
+    tenants,
 };
 
 pub struct Spcs {
@@ -44,6 +51,22 @@ impl SpcService for Spcs {
         let (store, trust) = (&self.deps.store, &self.deps.trust);
         let bundle = bundles::since(cx, store, trust, cx.tenant()?, message.since_sequence).await?;
         Ok(GetSpcBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
+    }
+
+    async fn watch_spc_bundle(
+        &self,
+        cx: &Cx,
+        message: WatchSpcBundleRequest,
+    ) -> Result<impl Stream<Item = Result<WatchSpcBundleResponse>> + Send + 'static> {
+        let WatchSpcBundleRequest { resume, since_sequence, .. } = message;
+        bundles::check_sequence(since_sequence)?;
+        let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
+        let streams = &self.deps.streams;
+        let events = match since_sequence {
+            Some(sequence) => watch_deltas(cx, streams, scope, resume, sequence).left_stream(),
+            None => watch(cx, streams, (scope, Topic::SpcBundle), resume).right_stream(),
+        };
+        Ok(events.map(|event| event.map(|event| WatchSpcBundleResponse { event: Some(event) })))
     }
 
     async fn revoke_spcs(&self, cx: &Cx, message: RevokeSpcsRequest) -> Result<RevokeSpcsResponse> {

@@ -1,5 +1,10 @@
 //! Watches of signed artifacts.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
 use futures::{Stream, StreamExt};
 
 use super::artifacts::envelope;
@@ -8,6 +13,7 @@ use crate::{
     base::{Cx, Result, TenantScope},
     edge::{self, Event, Topic},
     proto::zerotrust::v1::WatchedArtifact,
+    store::apart,
 };
 
 /// The events of a topic, after what the client has. Fails if the device or gateway that calls has too many streams.
@@ -19,6 +25,36 @@ pub(super) fn watch(
 ) -> Result<impl Stream<Item = Result<WatchedArtifact>> + Send + 'static + use<>> {
     let events = edge::watch(cx, &streams.board, of, resume, streams.standing.rights_lost(cx))?;
     Ok(events.map(|event| event.and_then(|(event, resume)| shown(event, resume))))
+}
+
+/// The events of the bundle of revocations, each with those after what the client has: at first the bundle of a sequence.
+pub(super) fn watch_deltas(
+    cx: &Cx,
+    streams: &Streams,
+    scope: TenantScope,
+    resume: String,
+    sequence: i64,
+) -> impl Stream<Item = Result<WatchedArtifact>> + Send + 'static + use<> {
+    let events = edge::watch(cx, &streams.board, (scope, Topic::SpcBundle), resume, streams.standing.rights_lost(cx));
+    let (deltas, has) = (streams.deltas.clone(), Arc::new(AtomicI64::new(sequence)));
+    events.then(move |event| {
+        let (deltas, has) = (deltas.clone(), has.clone());
+        async move {
+            let (event, resume) = event?;
+            let Event::State(material) = event else { return shown(event, resume) };
+            // The events of a stream come one after the other.
+            let (sequence, digest) = (has.load(Ordering::Relaxed), material.digest.clone());
+            let delta = apart(async move { deltas.to(scope, sequence, digest).await }).await?;
+            has.store(delta.sequence, Ordering::Relaxed);
+            Ok(WatchedArtifact {
+                r#type: "state".to_owned(),
+                version: Some(delta.sequence),
+                envelope: Some(envelope(&delta.envelope)?),
+                resume,
+                reconnect_after_ms: None,
+            })
+        }
+    })
 }
 
 fn shown(event: Event, resume: String) -> Result<WatchedArtifact> {

@@ -301,7 +301,7 @@ impl Authenticator {
             project: credential.project,
             token_id: credential.token_id,
             ends: credential.ends.and_then(|end| OffsetDateTime::from_unix_timestamp(end).ok()),
-            principal: None,
+            ..CallerFacts::default()
         }))
     }
 }

@@ -57,6 +57,11 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
+    fixture_until(OffsetDateTime::now_utc() + Duration::HOUR)
+}
+
+/// The same with the end of the certificate.
+fn fixture_until(end: OffsetDateTime) -> Fixture {
     let (ca_key, own_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let mut ca = CertificateParams::new([]).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -67,6 +72,7 @@ fn fixture() -> Fixture {
     let mut params = CertificateParams::new([]).unwrap();
     params.subject_alt_names = vec![SanType::URI(id.uri(&TrustDomain::default()).try_into().unwrap())];
     params.serial_number = Some(SerialNumber::from_slice(Uuid::from_u128(9).as_bytes()));
+    (params.not_before, params.not_after) = (end - Duration::days(30), end);
     let certificate = params.signed_by(&own_key, &Issuer::from_params(&ca, &ca_key)).unwrap();
     let (_, read) = x509_parser::parse_x509_certificate(certificate.der()).unwrap();
     Fixture {
@@ -98,8 +104,12 @@ impl Fixture {
     }
 
     fn token(&self) -> String {
+        self.token_until(Clock::system().now() + Duration::HOUR)
+    }
+
+    fn token_until(&self, ends: OffsetDateTime) -> String {
         let of = self.enrolled(&self.key.public(), Standing::Active);
-        let presented = Presented { ends: Clock::system().now() + Duration::HOUR, ..testing::presented(&of) };
+        let presented = Presented { ends, ..testing::presented(&of) };
         device_tokens::issue(&self.keys, &presented, &Clock::system()).unwrap()
     }
 
@@ -221,4 +231,44 @@ async fn without_a_registry_of_devices_their_credentials_are_refused() {
     let by_token = fixture.call(PATH, "DPoP", &fixture.token());
     assert_eq!(result(&authenticator, &by_token).await, Err(Reason::DeviceTokenInvalid));
     assert_eq!(result(&authenticator, &fixture.certified_call(PATH)).await, Err(Reason::CredentialsInvalid));
+}
+
+#[tokio::test]
+async fn only_the_renewal_accepts_a_credential_that_has_expired_and_only_for_a_while() {
+    const ENROLL: &str = "/v1/enroll";
+    const OVER_GRPC: &str = "/tenantry.zerotrust.v1.EnrollmentService/Enroll";
+    let (now, week) = (OffsetDateTime::now_utc(), Duration::days(7));
+    let (expired, invalid) = (Err(Reason::DeviceTokenInvalid), Err(Reason::CredentialsInvalid));
+    for (age, grace, accepted) in [
+        (Duration::HOUR, week, true),
+        (week - Duration::MINUTE, week, true),
+        (week + Duration::MINUTE, week, false),
+        (Duration::MINUTE, Duration::ZERO, false),
+    ] {
+        let fixture = fixture_until(now - age);
+        let knowing = |key: &PublicKey| {
+            let known = fixture.knowing(fixture.enrolled(key, Standing::Active));
+            Authenticator { enrolled: known.enrolled.map(|known| known.with_renewal_grace(grace)), ..known }
+        };
+        let (by_token, by_certificate) = (knowing(&fixture.key.public()), knowing(&fixture.certified));
+        let token = fixture.token_until(now - age);
+        for path in [ENROLL, OVER_GRPC] {
+            let (found, expected) = (result(&by_token, &fixture.call(path, "DPoP", &token)).await, expired);
+            assert_eq!(found, if accepted { DEVICE } else { expected }, "{path} {age}");
+            let found = result(&by_certificate, &fixture.certified_call(path)).await;
+            assert_eq!(found, if accepted { DEVICE } else { invalid }, "{path} {age}");
+        }
+        for path in [
+            PATH,
+            "/v1/policy/bundle",
+            "/v1/enroll/",
+            "/v1/enroll/oidc",
+            "/v1//enroll",
+            "/v1/%65nroll",
+            "/v1/admin/devices",
+        ] {
+            assert_eq!(result(&by_token, &fixture.call(path, "DPoP", &token)).await, expired, "{path}");
+            assert_eq!(result(&by_certificate, &fixture.certified_call(path)).await, invalid, "{path}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! (RFC 9449, section 6). They have a type of their own, so they are never taken for access tokens.
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
@@ -57,8 +57,8 @@ pub fn issue(keys: &Keys, presented: &Presented, clock: &Clock) -> Result<String
     jws::sign(keys.signing(), &Header::eddsa(TYPE, keys.kid()), &claims).map_err(Error::internal)
 }
 
-/// Verifies a token. The client must then prove that it has the key with the thumbprint.
-pub(super) fn verify(keys: &Keys, token: &str, now: OffsetDateTime) -> Result<Presented> {
+/// Verifies a token, which may have ended not longer ago than `grace`. The client must then prove that it has the key with the thumbprint.
+pub(super) fn verify(keys: &Keys, token: &str, now: OffsetDateTime, grace: Duration) -> Result<Presented> {
     let jws = tokens::parse(token).map_err(|_| invalid())?;
     if !jws.header.typ.as_deref().is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE)) {
         return Err(invalid());
@@ -75,7 +75,7 @@ pub(super) fn verify(keys: &Keys, token: &str, now: OffsetDateTime) -> Result<Pr
     if claims.iat > now.unix_timestamp().saturating_add(LEEWAY) {
         return Err(invalid());
     }
-    if ends <= now {
+    if ends <= now - grace {
         return Err(Error::unauthenticated(Reason::DeviceTokenInvalid, "the device token has expired"));
     }
     Ok(Presented { tenant, kind, id, credential: claims.credential, thumbprint: claims.cnf.jkt, ends })
@@ -95,7 +95,7 @@ pub(super) fn of_scheme(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use time::{Duration, macros::datetime};
+    use time::macros::datetime;
 
     use super::{
         super::enrolled::{Standing, testing},
@@ -115,9 +115,9 @@ mod tests {
         let keys = Keys::ephemeral();
         for kind in EnrolledKind::ALL {
             let token = issue(&keys, &presented(kind), &Clock::manual(NOW)).unwrap();
-            assert_eq!(verify(&keys, &token, NOW).unwrap(), presented(kind));
+            assert_eq!(verify(&keys, &token, NOW, Duration::ZERO).unwrap(), presented(kind));
             let rotated = Keys::ephemeral();
-            assert_eq!(verify(&rotated, &token, NOW).unwrap_err().reason, Reason::DeviceTokenInvalid);
+            assert_eq!(verify(&rotated, &token, NOW, Duration::ZERO).unwrap_err().reason, Reason::DeviceTokenInvalid);
         }
     }
 
@@ -125,13 +125,16 @@ mod tests {
     fn a_token_has_its_times() {
         let keys = Keys::ephemeral();
         let token = issue(&keys, &presented(EnrolledKind::Device), &Clock::manual(NOW)).unwrap();
-        let at = |now| verify(&keys, &token, now).map(drop).map_err(|error| (error.kind, error.reason));
+        let at = |now| verify(&keys, &token, now, Duration::ZERO).map(drop).map_err(|error| (error.kind, error.reason));
         let refused = Err((Kind::Unauthenticated, Reason::DeviceTokenInvalid));
         assert_eq!(at(NOW + Duration::hours(24) - Duration::SECOND), Ok(()));
         assert_eq!(at(NOW + Duration::hours(24)), refused);
         // A server whose clock is slow takes it as long as it takes the certificate, with the tolerance of tokens.
         let least = Duration::minutes(15) + Duration::seconds(60);
         assert_eq!((at(NOW - least), at(NOW - least - Duration::SECOND)), (Ok(()), refused));
+        let late = |now| verify(&keys, &token, now, Duration::days(7)).is_ok();
+        let end = NOW + Duration::hours(24) + Duration::days(7);
+        assert_eq!((late(end - Duration::SECOND), late(end)), (true, false));
     }
 
     #[test]
@@ -144,7 +147,7 @@ mod tests {
             let mut claims = claims.clone();
             claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
             let token = jws::sign(keys.signing(), &Header::eddsa(typ, keys.kid()), &claims).unwrap();
-            verify(&keys, &token, NOW).is_ok()
+            verify(&keys, &token, NOW, Duration::ZERO).is_ok()
         };
         assert!(signed(TYPE, json!({})) && signed(TYPE, json!({"unknown": 1})));
         for (typ, change) in [

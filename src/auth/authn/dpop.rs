@@ -12,6 +12,7 @@ use crate::{
         Clock, Error, Kind, Result,
         error::Reason,
         public_key::{Compact, PublicKey, sha256_base64url},
+        public_url::PublicUrl,
     },
 };
 
@@ -59,13 +60,15 @@ impl Proof {
     }
 
     /// Checks that the proof is for this request, and of about now.
-    fn check(&self, call: &Parts, token: &str, now: i64) -> Result<()> {
+    fn check(&self, call: &Parts, public: Option<&Url>, token: &str, now: i64) -> Result<()> {
         let Claims { jti, htm, htu, iat, ath } = &self.claims;
         if htm != call.method.as_str() {
             return Err(invalid("the htm of the DPoP proof is not the method of the request"));
         }
-        if !is_target(htu, call) {
-            return Err(invalid("the htu of the DPoP proof is not the URL of the request, without its query"));
+        if !is_target(htu, call, public) {
+            return Err(invalid(
+                "the htu of the DPoP proof is not the URL of the request, without its query, under the public URL of the server",
+            ));
         }
         if now.checked_sub(*iat).is_none_or(|age| !(-WINDOW..=WINDOW).contains(&age)) {
             return Err(invalid(
@@ -96,18 +99,24 @@ pub(super) struct Proven {
 #[derive(Debug)]
 pub(super) struct Proofs {
     used: Used,
+    /// The URL under which clients reach the server; if it is not known, what requests say.
+    public: Option<Url>,
     clock: Clock,
 }
 
 impl Proofs {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { used: Used::default(), clock }
+        Self { used: Used::default(), public: None, clock }
+    }
+
+    pub(super) fn with_public_url(self, url: Option<PublicUrl>) -> Self {
+        Self { public: url.and_then(|url| Url::parse(&url.at("")).ok()), ..self }
     }
 
     /// Checks that a request has a proof by the key with this thumbprint, for this token.
     pub(super) fn verify(&self, call: &Parts, token: &str, thumbprint: &str) -> Result<Proven> {
         let (proof, now) = (Proof::read(header(&call.headers)?)?, self.clock.unix());
-        proof.check(call, token, now)?;
+        proof.check(call, self.public.as_ref(), token, now)?;
         if proof.key.thumbprint() != thumbprint {
             return Err(invalid("the DPoP proof is by another key than that of the token"));
         }
@@ -137,19 +146,30 @@ fn header(headers: &HeaderMap) -> Result<&str> {
     proof.to_str().map_err(|_| invalid("the DPoP proof must be a compact JWS"))
 }
 
-/// Whether a URL is that of the request as its client addressed us, whatever the query (RFC 9449, section 4.3). The URLs
-/// are normalized by the rules of their scheme and syntax.
-fn is_target(htu: &str, call: &Parts) -> bool {
-    let Some(client) = call.extensions.get::<ClientInfo>() else { return false };
-    let (Ok(url), Some(host)) = (Url::parse(htu), &client.host) else { return false };
-    // If a proxy does not report the scheme, the client is taken to use TLS.
-    let scheme = if client.needs_tls() { "https" } else { "http" };
-    let Ok(own) = Url::parse(&format!("{scheme}://{host}{}", call.uri.path())) else { return false };
+/// Whether a URL is that of the request, whatever the query (RFC 9449, section 4.3). The URLs are normalized by the rules of
+/// their scheme and syntax. The origin is that of the public URL: a client that another server lured into making a proof for it
+/// must not be replayed here, and the `Host` of a request is what its sender writes. Without a public URL, there is nothing else
+/// to compare with. The path is the one that was requested, below that of the public URL.
+fn is_target(htu: &str, call: &Parts, public: Option<&Url>) -> bool {
+    let (Ok(url), Some(own)) = (Url::parse(htu), own_url(call, public)) else { return false };
     let is_plain = url.username().is_empty() && url.password().is_none();
     is_plain
         && (url.scheme(), url.host(), url.port_or_known_default())
             == (own.scheme(), own.host(), own.port_or_known_default())
         && decoded(url.path()) == decoded(own.path())
+}
+
+/// The URL of a request as its client should have addressed us.
+fn own_url(call: &Parts, public: Option<&Url>) -> Option<Url> {
+    let path = call.uri.path();
+    if let Some(public) = public {
+        let base = public.as_str().trim_end_matches('/');
+        return Url::parse(&format!("{base}{path}")).ok();
+    }
+    let client = call.extensions.get::<ClientInfo>()?;
+    // If a proxy does not report the scheme, the client is taken to use TLS.
+    let scheme = if client.needs_tls() { "https" } else { "http" };
+    Url::parse(&format!("{scheme}://{}{path}", client.host.as_ref()?)).ok()
 }
 
 fn invalid(message: &'static str) -> Error {

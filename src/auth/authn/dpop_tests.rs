@@ -148,7 +148,7 @@ fn exactly_one_proof_is_needed() {
 
 #[test]
 fn the_url_is_compared_as_the_client_sees_it() {
-    let is_target = |htu: &str, secure| is_target(htu, &call_to("/v1/%7Ea/b?q=1", "API.example", secure, &[]));
+    let is_target = |htu: &str, secure| is_target(htu, &call_to("/v1/%7Ea/b?q=1", "API.example", secure, &[]), None);
     for same in [
         "https://api.example/v1/~a/b",
         "HTTPS://API.EXAMPLE:443/v1/%7ea/b?other=1#f",
@@ -170,5 +170,37 @@ fn the_url_is_compared_as_the_client_sees_it() {
     ] {
         assert!(!is_target(other, Some(true)), "{other}");
     }
-    assert!(!super::is_target("https://api.example/", &call_to("/", "", Some(true), &[])), "no host");
+    assert!(!super::is_target("https://api.example/", &call_to("/", "", Some(true), &[]), None), "no host");
+}
+
+#[test]
+fn the_public_url_counts_and_not_what_the_request_says() {
+    let target = |public: &str, path: &str, host: &str, secure, htu: &str| {
+        let public = Url::parse(&public.parse::<PublicUrl>().unwrap().at("")).unwrap();
+        is_target(htu, &call_to(path, host, secure, &[]), Some(&public))
+    };
+    let plain = |host: &str, secure, htu: &str| target("https://api.example", "/v1/a?q=1", host, secure, htu);
+    for (host, secure) in
+        [("api.example", Some(true)), ("evil.example", Some(true)), ("10.0.0.7:8080", Some(false)), ("", None)]
+    {
+        for same in
+            ["https://api.example/v1/a", "HTTPS://API.example:443/v1/%61?other=2#f", "https://api.example/x/../v1/a"]
+        {
+            assert!(plain(host, secure, same), "{host} {same}");
+        }
+        for other in [
+            "https://evil.example/v1/a",
+            "http://10.0.0.7:8080/v1/a",
+            "http://api.example/v1/a",
+            "https://api.example:8443/v1/a",
+            "https://api.example/v1/a/",
+            "https://api.example/v1",
+            "https://u@api.example/v1/a",
+        ] {
+            assert!(!plain(host, secure, other), "{host} {other}");
+        }
+    }
+    let below = |htu: &str| target("http://api.example:80/tenantry/", "/v1/a", "inner", None, htu);
+    assert!(below("http://api.example/tenantry/v1/a") && below("http://api.example:80/tenantry/v1/a"));
+    assert!(!below("http://api.example/v1/a") && !below("http://api.example/tenantry/tenantry/v1/a"));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::tokens;
@@ -16,9 +16,9 @@ use crate::base::{
 /// Looks up the credentials of devices and gateways. Implemented by the store, and by a fake in tests.
 #[async_trait]
 pub trait FindEnrolled: Send + Sync + 'static {
-    /// The device or gateway of a credential. `None` if the credential is unknown, was revoked or replaced, if the user
-    /// of the device is suspended or deleted, or if the tenant is being deleted.
-    async fn find_enrolled(&self, tenant: TenantId, credential: Uuid) -> Result<Option<Enrolled>>;
+    /// The device or gateway of a credential. `None` if the credential is unknown, ended longer ago than `grace`, was revoked
+    /// or replaced, if the user of the device is suspended or deleted, or if the tenant is being deleted.
+    async fn find_enrolled(&self, tenant: TenantId, credential: Uuid, grace: Duration) -> Result<Option<Enrolled>>;
 }
 
 /// A device or gateway, as its credential is registered.
@@ -63,10 +63,10 @@ pub(super) enum Entry {
     Held(EnrolledKind, Error),
 }
 
-/// The caller of a credential.
-pub(super) async fn caller(finder: &Arc<dyn FindEnrolled>, presented: Presented) -> Result<Entry> {
+/// The caller of a credential, which may have ended not longer ago than `grace`.
+pub(super) async fn caller(finder: &Arc<dyn FindEnrolled>, presented: Presented, grace: Duration) -> Result<Entry> {
     let Presented { tenant, kind, id, credential, thumbprint, ends } = presented;
-    let found = finder.find_enrolled(tenant, credential).await?.ok_or_else(tokens::revoked)?;
+    let found = finder.find_enrolled(tenant, credential, grace).await?.ok_or_else(tokens::revoked)?;
     if (found.kind, found.id, &found.thumbprint, found.tenant.id) != (kind, id, &thumbprint, tenant) {
         return Err(tokens::invalid());
     }
@@ -82,6 +82,7 @@ pub(super) async fn caller(finder: &Arc<dyn FindEnrolled>, presented: Presented)
         basis: kind.basis(id, credential),
         tenant: Some(found.tenant),
         ends: Some(ends),
+        renewal_grace: grace,
         ..CallerFacts::default()
     })))
 }
@@ -107,7 +108,7 @@ pub(super) mod testing {
 
     #[async_trait]
     impl FindEnrolled for OneEnrolled {
-        async fn find_enrolled(&self, tenant: TenantId, credential: Uuid) -> Result<Option<Enrolled>> {
+        async fn find_enrolled(&self, tenant: TenantId, credential: Uuid, _: Duration) -> Result<Option<Enrolled>> {
             let is_known = tenant == self.enrolled.tenant.id && credential == self.credential;
             Ok(is_known.then(|| self.enrolled.clone()))
         }
@@ -141,14 +142,16 @@ mod tests {
     use crate::base::{Basis, CallerKind};
 
     async fn refused(finder: &Arc<dyn FindEnrolled>, presented: Presented) -> Reason {
-        caller(finder, presented).await.unwrap_err().reason
+        caller(finder, presented, Duration::ZERO).await.unwrap_err().reason
     }
 
     #[tokio::test]
     async fn an_active_credential_is_a_caller_of_its_tenant() {
         for kind in EnrolledKind::ALL {
             let enrolled = enrolled(kind, "k", Standing::Active);
-            let Entry::Caller(caller) = caller(&finder(enrolled.clone()), presented(&enrolled)).await.unwrap() else {
+            let Entry::Caller(caller) =
+                caller(&finder(enrolled.clone()), presented(&enrolled), Duration::ZERO).await.unwrap()
+            else {
                 panic!("held");
             };
             assert_eq!((caller.kind, caller.subject.clone()), (kind.caller_kind(), kind.subject(enrolled.id)));
@@ -188,7 +191,7 @@ mod tests {
             [(Standing::Pending, Reason::DevicePending), (Standing::Suspended, Reason::DeviceSuspended)]
         {
             let mut device = enrolled(EnrolledKind::Device, "k", standing);
-            let held = caller(&finder(device.clone()), presented(&device)).await.unwrap();
+            let held = caller(&finder(device.clone()), presented(&device), Duration::ZERO).await.unwrap();
             assert!(matches!(held, Entry::Held(EnrolledKind::Device, error) if error.reason == reason));
             device.tenant.suspended = true;
             assert_eq!(refused(&finder(device.clone()), presented(&device)).await, Reason::TenantSuspended);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{header::ORIGIN, request::Parts};
+use time::Duration;
 
 use super::{
     authorities::Authorities,
@@ -16,9 +17,12 @@ use super::{
 };
 use crate::{
     auth::request::ClientInfo,
-    base::{Clock, Result, TrustDomain},
+    base::{Clock, Result, TrustDomain, public_url::PublicUrl},
     fleet::Sightings,
 };
+
+/// The paths of the call that renews a certificate, over REST and gRPC. Only they accept a credential that has expired.
+const RENEWAL: [&str; 2] = ["/v1/enroll", "/tenantry.zerotrust.v1.EnrollmentService/Enroll"];
 
 /// Turns the credentials of devices and gateways into callers.
 pub struct EnrolledCredentials {
@@ -27,6 +31,7 @@ pub struct EnrolledCredentials {
     domain: TrustDomain,
     sightings: Sightings,
     proofs: Proofs,
+    renewal_grace: Duration,
     clock: Clock,
 }
 
@@ -38,20 +43,43 @@ impl EnrolledCredentials {
         sightings: Sightings,
         clock: Clock,
     ) -> Self {
-        Self { finder, authorities, domain, sightings, proofs: Proofs::new(clock.clone()), clock }
+        Self {
+            finder,
+            authorities,
+            domain,
+            sightings,
+            proofs: Proofs::new(clock.clone()),
+            renewal_grace: Duration::ZERO,
+            clock,
+        }
+    }
+
+    /// Renews certificates for so long after their end.
+    pub fn with_renewal_grace(self, renewal_grace: Duration) -> Self {
+        Self { renewal_grace, ..self }
+    }
+
+    /// Compares the proofs of requests with this URL and their paths.
+    pub fn with_public_url(self, url: Option<PublicUrl>) -> Self {
+        Self { proofs: self.proofs.with_public_url(url), ..self }
+    }
+
+    /// How long ago the credential of a call may have expired.
+    fn grace(&self, call: &Parts) -> Duration {
+        if RENEWAL.contains(&call.uri.path()) { self.renewal_grace } else { Duration::ZERO }
     }
 
     /// The caller of a credential, whose call is noted.
     async fn caller(&self, presented: Presented, call: &Parts) -> Result<Entry> {
         let (kind, tenant, id) = (presented.kind, presented.tenant, presented.id);
-        let entry = enrolled::caller(&self.finder, presented).await?;
+        let entry = enrolled::caller(&self.finder, presented, self.grace(call)).await?;
         let address = call.extensions.get::<ClientInfo>().and_then(|client| client.address);
         self.sightings.note(kind, tenant, id, address);
         Ok(entry)
     }
 
     async fn by_token(&self, keys: &Keys, token: &str, call: &Parts) -> Result<Entry> {
-        let presented = device_tokens::verify(keys, token, self.clock.now())?;
+        let presented = device_tokens::verify(keys, token, self.clock.now(), self.grace(call))?;
         let proven = self.proofs.verify(call, token, &presented.thumbprint)?;
         let entry = self.caller(presented, call).await.map_err(device_tokens::of_scheme)?;
         self.proofs.note(&proven)?;
@@ -59,7 +87,8 @@ impl EnrolledCredentials {
     }
 
     async fn by_certificate(&self, certificate: &PeerCertificate, call: &Parts) -> Result<Entry> {
-        let presented = certificate.verify(&self.authorities.current(), &self.domain, self.clock.now());
+        let (authorities, now) = (self.authorities.current(), self.clock.now());
+        let presented = certificate.verify(&authorities, &self.domain, now, self.grace(call));
         self.caller(presented.ok_or_else(tokens::invalid)?, call).await
     }
 }

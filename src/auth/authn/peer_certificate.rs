@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 use x509_parser::{
     certificate::X509Certificate,
@@ -53,15 +53,17 @@ impl PeerCertificate {
         Self(Arc::new(Certificate { der, leaf: OnceLock::new(), signed_by: Mutex::default() }))
     }
 
-    /// The content of a certificate that a trusted authority has issued for its kind of subject, and that is valid now.
+    /// The content of a certificate that a trusted authority has issued for its kind of subject, and that is valid now or
+    /// ended not longer ago than `grace`.
     pub(super) fn verify(
         &self,
         authorities: &[Authority],
         domain: &TrustDomain,
         now: OffsetDateTime,
+        grace: Duration,
     ) -> Option<Presented> {
         let leaf = self.0.leaf.get_or_init(|| read(&self.0.der)).as_ref()?;
-        if leaf.domain != *domain || !(leaf.not_before..=leaf.not_after).contains(&now) {
+        if leaf.domain != *domain || !(leaf.not_before..=leaf.not_after + grace).contains(&now) {
             return None;
         }
         let issues = |authority: &&Authority| {

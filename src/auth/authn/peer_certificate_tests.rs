@@ -59,21 +59,25 @@ fn uri(text: &str) -> SanType {
 }
 
 fn is_valid(certificate: &PeerCertificate, authority: Authority) -> bool {
-    certificate.verify(&[authority], &TrustDomain::default(), NOW).is_some()
+    certificate.verify(&[authority], &TrustDomain::default(), NOW, Duration::ZERO).is_some()
 }
 
 #[test]
 fn a_certificate_says_whom_it_was_issued_for() {
     let ca = Ca::new("devices");
     let certificate = ca.issue(|_| {});
-    let presented = certificate.verify(&[ca.authority(EnrolledKind::Device)], &TrustDomain::default(), NOW).unwrap();
+    let presented = certificate
+        .verify(&[ca.authority(EnrolledKind::Device)], &TrustDomain::default(), NOW, Duration::ZERO)
+        .unwrap();
     let enrolled = testing::enrolled(EnrolledKind::Device, &presented.thumbprint, Standing::Active);
     let expected = Presented { ends: NOW + Duration::HOUR, ..testing::presented(&enrolled) };
     assert_eq!(presented, expected);
     let mut highest = [0xff; 16];
     highest[1] = 0;
     let certificate = ca.issue(|params| params.serial_number = Some(SerialNumber::from_slice(&highest)));
-    let presented = certificate.verify(&[ca.authority(EnrolledKind::Device)], &TrustDomain::default(), NOW).unwrap();
+    let presented = certificate
+        .verify(&[ca.authority(EnrolledKind::Device)], &TrustDomain::default(), NOW, Duration::ZERO)
+        .unwrap();
     assert_eq!(presented.credential.as_bytes(), &highest);
 }
 
@@ -97,9 +101,9 @@ fn only_the_signature_of_a_trusted_authority_counts() {
     let of = |ca: &Ca| ca.authority(EnrolledKind::Device);
     for _ in 0..2 {
         assert!(!is_valid(&certificate, of(&same_name)) && !is_valid(&certificate, of(&other_name)));
-        assert!(certificate.verify(&[], &TrustDomain::default(), NOW).is_none());
+        assert!(certificate.verify(&[], &TrustDomain::default(), NOW, Duration::ZERO).is_none());
         let all = [of(&same_name), of(&other_name), of(&ca)];
-        assert!(certificate.verify(&all, &TrustDomain::default(), NOW).is_some());
+        assert!(certificate.verify(&all, &TrustDomain::default(), NOW, Duration::ZERO).is_some());
     }
     assert_eq!(certificate.0.signed_by.lock().unwrap().len(), 2, "only keys with the name of the issuer are tried");
 }
@@ -122,10 +126,10 @@ fn the_state_of_the_authority_is_checked_for_each_call() {
 fn the_times_and_the_domain_are_checked_for_each_call() {
     let ca = Ca::new("devices");
     let (certificate, authorities) = (ca.issue(|_| {}), [ca.authority(EnrolledKind::Device)]);
-    let at = |now| certificate.verify(&authorities, &TrustDomain::default(), now).is_some();
+    let at = |now| certificate.verify(&authorities, &TrustDomain::default(), now, Duration::ZERO).is_some();
     assert!(at(NOW) && at(NOW + Duration::HOUR) && at(NOW - Duration::HOUR));
     assert!(!at(NOW + Duration::HOUR + Duration::SECOND) && !at(NOW - Duration::HOUR - Duration::SECOND));
-    assert!(certificate.verify(&authorities, &"other.example".parse().unwrap(), NOW).is_none());
+    assert!(certificate.verify(&authorities, &"other.example".parse().unwrap(), NOW, Duration::ZERO).is_none());
 }
 
 /// A change of a certificate before it is signed.

@@ -33,6 +33,8 @@ pub struct Config {
     pub trust_refresh: Duration,
     /// The interval in which gateways report.
     pub gateway_heartbeat: Duration,
+    /// How long after its end a device or gateway may renew a certificate.
+    pub renewal_grace: Duration,
     /// How many devices must have reported on a canary before it can be withdrawn.
     pub canary_min_reports: u32,
     /// The directory of the embedded database and the development keys.
@@ -81,6 +83,8 @@ pub struct Config {
     pub messaging_force_delete: bool,
     /// Where clients reach the server.
     pub public_url: Option<PublicUrl>,
+    /// Where clients on this machine reach the server, which `dev` finds out.
+    pub local_url: Option<PublicUrl>,
     /// The address to which clients of the warehouse send their queries.
     pub warehouse_edge: EdgeAddress,
     /// The subjects of proxies in front of the messaging surface.

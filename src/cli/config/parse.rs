@@ -28,6 +28,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         trust_domain: p.value("trust_domain", TRUST_DOMAIN).unwrap_or_default(),
         trust_refresh: p.duration("trust_refresh"),
         gateway_heartbeat: p.duration("gateway_heartbeat"),
+        renewal_grace: p.grace("renewal_grace"),
         canary_min_reports: p.bounded("canary_min_reports", 1, 1_000_000),
         data_dir: p.text("data_dir").unwrap_or_default().into(),
         database_url: p.text("database_url").map(Secret::new),
@@ -53,6 +54,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         messaging_bootstrap: p.bool("messaging_bootstrap"),
         messaging_force_delete: p.bool("messaging_force_delete").unwrap_or_default(),
         public_url: p.value("public_url", PUBLIC_URL),
+        local_url: None,
         warehouse_edge: p.warehouse_edge(),
         messaging_proxy_roles: p.value("messaging_proxy_roles", SUBJECTS).unwrap_or_default(),
         kubeop_jwt_signing_key: p.text("kubeop_jwt_signing_key").filter(|key| key != PLACEHOLDER).map(Secret::new),
@@ -127,6 +129,18 @@ impl Parser<'_> {
     fn trusted_proxies(&mut self) -> TrustedProxies {
         let headers = self.value("proxy_headers", "x-forwarded or forwarded").unwrap_or_default();
         self.value::<TrustedProxies>("trusted_proxies", NETWORKS).unwrap_or_default().that_write(headers)
+    }
+
+    /// At most 90 days, or none.
+    fn grace(&mut self, key: &'static str) -> Duration {
+        if self.text(key).as_deref() == Some("0s") {
+            return Duration::ZERO;
+        }
+        let grace = self.duration(key);
+        if grace > Duration::from_secs(90 * 24 * 3600) {
+            self.problem(key, "a duration of at most 90d");
+        }
+        grace
     }
 
     /// Between a minute, below which no follower could restart, and ten years.

@@ -49,6 +49,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("trust_domain", "TENANTRY_TRUST_DOMAIN", "tenantry.local", Plain),
     setting!("trust_refresh", "TENANTRY_TRUST_REFRESH", "300s", Plain),
     setting!("gateway_heartbeat", "TENANTRY_GATEWAY_HEARTBEAT", "30s", Plain),
+    setting!("renewal_grace", "TENANTRY_RENEWAL_GRACE", "7d", Plain),
     setting!("canary_min_reports", "TENANTRY_CANARY_MIN_REPORTS", "1", Plain),
     setting!("data_dir", "TENANTRY_DATA_DIR", ".tenantry", Directory),
     setting!("database_url", "TENANTRY_DATABASE_URL", "", Database),

@@ -127,6 +127,7 @@ fn the_defaults_are_usable() {
     assert_eq!(config.max_tenants, None);
     assert!(config.multitenancy && !config.self_service_provisioning);
     assert_eq!(config.features, ["all"]);
+    assert_eq!(config.renewal_grace, Duration::from_secs(7 * 24 * 3600));
     assert_eq!((config.mtls_listen, config.trust_domain), (None, TrustDomain::default()));
 }
 
@@ -151,6 +152,8 @@ fn malformed_values_are_refused_without_being_repeated() {
         ("TENANTRY_MTLS_LISTEN", "hunter2"),
         ("TENANTRY_MTLS_LISTEN", "127.0.0.1:1,127.0.0.1:2"),
         ("TENANTRY_TRUST_DOMAIN", "spiffe://hunter2"),
+        ("TENANTRY_RENEWAL_GRACE", "91d"),
+        ("TENANTRY_RENEWAL_GRACE", "0"),
         ("TENANTRY_MAX_BODY_BYTES", "0"),
         ("TENANTRY_REQUEST_TIMEOUT", "hunter2"),
         ("TENANTRY_REQUEST_TIMEOUT", "0s"),

@@ -8,8 +8,8 @@ use crate::{
     base::{EnrolledKind, Result, SpiffeId, TenantScope, TrustDomain, public_key::PublicKey},
     store::{
         Tx,
-        columns::{EnrollmentKind, KeyUse},
-        tables::CredentialRow,
+        columns::KeyUse,
+        tables::{CREDENTIAL_OVERLAP, CredentialRow},
     },
     trust::{Authority, CERTIFICATE_LIFE, Holder},
 };
@@ -17,7 +17,7 @@ use crate::{
 /// Validity of a certificate.
 const LIFE: Duration = CERTIFICATE_LIFE;
 /// How long the certificate before stays valid, for a device that did not receive the new one.
-pub(super) const OVERLAP: Duration = Duration::hours(1);
+pub(super) const OVERLAP: Duration = CREDENTIAL_OVERLAP;
 /// Certificates begin earlier, for servers and clients with slow clocks.
 const BACKDATED: Duration = Duration::minutes(15);
 
@@ -82,7 +82,7 @@ pub(super) fn issuer(kind: EnrolledKind) -> KeyUse {
 #[derive(Clone, Copy)]
 pub(super) struct Issued {
     pub(super) scope: TenantScope,
-    pub(super) kind: EnrollmentKind,
+    pub(super) kind: EnrolledKind,
     /// The device or gateway.
     pub(super) subject: Uuid,
     /// The token, unless it is a renewal.

@@ -135,7 +135,7 @@ pub async fn enroll(cx: &Cx, store: &Store, trust: &Trust, request: Enrollment) 
         return Err(invalid_token());
     }
     let anchors = trust.latest_anchors(scope).await?;
-    let (kind, now) = (subject.enrolled(), store.clock().now());
+    let (kind, now) = (subject.kind(), store.clock().now());
     let id = token.device_id.unwrap_or_else(|| store.clock().new_id());
     let name = SpiffeId { tenant: scope.tenant(), kind, id };
     let thumbprint = key.thumbprint().to_owned();

@@ -8,14 +8,14 @@ use uuid::Uuid;
 use super::{Certificate, Enrolled, again, certificate, found, invalid_token, rules::Subject};
 use crate::{
     base::{
-        Access, Caller, CallerKind, Cx, Error, IdKind, Result, TenantRef, TenantScope, caller::CallerFacts,
-        cx::CxFacts, error::Reason, public_key::PublicKey,
+        Access, Caller, CallerKind, Cx, EnrolledKind, Error, IdKind, Result, TenantRef, TenantScope,
+        caller::CallerFacts, cx::CxFacts, error::Reason, public_key::PublicKey,
     },
     entitlements,
     identity::accounts,
     store::{
         Change, ChangeKind, Stamp, Store, Tx,
-        columns::{DeviceStatus, EnrolledVia, EnrollmentKind, GatewayStatus, Json},
+        columns::{DeviceStatus, EnrolledVia, GatewayStatus, Json},
         insert_rows,
         tables::{DeviceRow, EnrollmentTokenRow, GatewayRow, TokenState, enrolled_keys, may_have_devices},
     },
@@ -46,8 +46,8 @@ pub(super) fn as_token(cx: &Cx, token: &EnrollmentTokenRow) -> Cx {
         ..CallerFacts::default()
     });
     let audit_action = Some(match token.kind {
-        EnrollmentKind::Device => "device.enroll",
-        EnrollmentKind::Gateway => "gateway.enroll",
+        EnrolledKind::Device => "device.enroll",
+        EnrolledKind::Gateway => "gateway.enroll",
     });
     Cx::new(CxFacts { caller, access: Access::Tenant(tenant), audit_action, ..CxFacts::clone(cx) })
 }
@@ -208,7 +208,7 @@ fn reused(error: Error, field: &str) -> Error {
 }
 
 /// The token as it is stored, if it can be used now for this kind.
-pub(super) async fn active(store: &Store, digest: &str, kind: EnrollmentKind) -> Result<Option<EnrollmentTokenRow>> {
+pub(super) async fn active(store: &Store, digest: &str, kind: EnrolledKind) -> Result<Option<EnrollmentTokenRow>> {
     let now = Stamp::from(store.clock().now());
     let token = store.enrollment_token_by_digest(digest).await?;
     Ok(token.filter(|token| token.kind == kind && token.state(now) == TokenState::Active))

@@ -1,6 +1,7 @@
 //! Renewal of the certificate of a device or gateway, with the current one.
 
 use serde_json::json;
+use time::Duration;
 use uuid::Uuid;
 
 use super::{
@@ -12,7 +13,7 @@ use crate::{
     base::{
         Basis, Cx, EnrolledKind, Error, Result, SpiffeId, TenantRef, cx::CxFacts, error::Reason, public_key::PublicKey,
     },
-    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, columns::EnrollmentKind, tables::CredentialRow},
+    store::{Change, ChangeKind, Resource, Stamp, Store, Tx},
     tenants,
     trust::{Trust, require_issuer},
 };
@@ -20,15 +21,17 @@ use crate::{
 /// A new certificate for a device or gateway.
 struct Renewal {
     tenant: TenantRef,
-    /// The current credential.
+    /// The current credential, and how long after its end it is accepted.
     presented: Uuid,
+    grace: Duration,
     kind: EnrolledKind,
     id: Uuid,
     key: PublicKey,
     certificate: Certificate,
 }
 
-/// Issues a new certificate for the device or gateway that calls, for the same key or another one. Fails with the error of its
+/// Issues a new certificate for the device or gateway that calls, for the same key or another one. A credential that has expired will do for
+/// the grace that authentication gave the caller, unless it was renewed before. Fails with the error of its
 /// credential if that is not valid, and with INVALID_ARGUMENT for a key that others have enrolled.
 pub async fn renew(cx: &Cx, store: &Store, trust: &Trust, key: GivenKey) -> Result<Admission> {
     let caller = cx.enrolled()?;
@@ -39,6 +42,7 @@ pub async fn renew(cx: &Cx, store: &Store, trust: &Trust, key: GivenKey) -> Resu
             return Err(Error::internal("not an enrolled caller"));
         }
     };
+    let grace = caller.renewal_grace;
     let GivenKey::Csr(_) = &key else {
         return Err(Error::invalid(Reason::InvalidArgument, "public_key", "a renewal takes csr_pem"));
     };
@@ -60,34 +64,30 @@ pub async fn renew(cx: &Cx, store: &Store, trust: &Trust, key: GivenKey) -> Resu
         let authority = installation.authority(certificate::issuer(kind))?;
         let certificate = certificate::issue(authority, name, trust.domain(), &key, store.clock().new_id(), now)?;
         let (tenant, key) = (tenant.clone(), key.clone());
-        let renewal = Renewal { tenant, presented, kind, id, key, certificate: certificate.clone() };
+        let renewal = Renewal { tenant, presented, grace, kind, id, key, certificate: certificate.clone() };
         Ok((store.write(&cx, renewal, replace).await?, certificate))
     };
     let (enrolled, certificate) = trust.with_current_keys(replace_with_new).await?;
     Ok(Admission { tenant: own.id, enrolled, thumbprint, certificate, anchors, server_time: now })
 }
 
-fn is_valid(credential: &CredentialRow, now: Stamp) -> bool {
-    credential.revoked_at.is_none() && now < credential.not_after
-}
-
 async fn replace(tx: &Tx, renewal: &Renewal) -> Result<Enrolled> {
     let (_, scope) = tenants::resolve_locked(tx, &renewal.tenant).await?;
     let (rows, now) = (tx.tenant(scope), tx.now());
     let gone = || Error::unauthenticated(Reason::CredentialsRevoked, "the credentials have been revoked");
-    let (kind, enrolled, resource) = match renewal.kind {
+    let (enrolled, resource) = match renewal.kind {
         EnrolledKind::Device => {
             let row = rows.devices().get_locked(renewal.id).await?.ok_or_else(gone)?;
-            (EnrollmentKind::Device, Enrolled::Device(row), Resource::Device)
+            (Enrolled::Device(row), Resource::Device)
         }
         EnrolledKind::Gateway => {
             let row = rows.gateways().get_locked(renewal.id).await?.ok_or_else(gone)?;
-            (EnrollmentKind::Gateway, Enrolled::Gateway(row), Resource::Gateway)
+            (Enrolled::Gateway(row), Resource::Gateway)
         }
     };
     let credentials = rows.credentials();
-    // It was valid before the locks; it may have been revoked since, or the device been enrolled again.
-    let presented = credentials.get(renewal.presented).await?.filter(|row| is_valid(row, now.into()));
+    // It could be used before the locks; it may have been revoked since, or the device been enrolled again.
+    let presented = credentials.usable(renewal.presented, now.into(), renewal.grace).await?;
     let presented = presented.filter(|_| enrolled.is_active()).ok_or_else(gone)?;
     if credentials.enrolled_after(&presented).await? {
         return Err(gone());
@@ -97,7 +97,7 @@ async fn replace(tx: &Tx, renewal: &Renewal) -> Result<Enrolled> {
     }
     require_issuer(tx, &renewal.certificate.issuer_key_id).await?;
     credentials.shorten(renewal.id, Stamp::from(now + certificate::OVERLAP)).await?;
-    let of = certificate::Issued { scope, kind, subject: renewal.id, token: None };
+    let of = certificate::Issued { scope, kind: renewal.kind, subject: renewal.id, token: None };
     credentials.insert(certificate::row(tx, of, &renewal.key, &renewal.certificate)).await?;
     let id = enrolled.shown_id();
     let change = Change::new(resource, ChangeKind::Updated, id.clone()).within(scope.tenant());

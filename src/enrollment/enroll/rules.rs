@@ -4,7 +4,7 @@ use super::{GivenKey, Subject as Given};
 use crate::{
     base::{EnrolledKind, Error, Result, error::Reason, public_key::PublicKey, text},
     enrollment::{csr, key_proof},
-    store::columns::{EnrollmentKind, Platform},
+    store::columns::Platform,
 };
 
 /// Maximum length of names and versions, in characters.
@@ -34,18 +34,10 @@ pub(super) enum Subject {
 }
 
 impl Subject {
-    pub(super) fn enrolled(&self) -> EnrolledKind {
+    pub(super) fn kind(&self) -> EnrolledKind {
         match self {
             Self::Device { .. } => EnrolledKind::Device,
             Self::Gateway { .. } => EnrolledKind::Gateway,
-        }
-    }
-
-    /// The kind of token that enrolls it.
-    pub(super) fn kind(&self) -> EnrollmentKind {
-        match self {
-            Self::Device { .. } => EnrollmentKind::Device,
-            Self::Gateway { .. } => EnrollmentKind::Gateway,
         }
     }
 }

@@ -4,10 +4,9 @@ use time::Duration;
 
 use super::{EnrollmentToken, rules, secret::Stored};
 use crate::{
-    base::{Result, TenantScope},
+    base::{EnrolledKind, Result, TenantScope},
     store::{
         ChangeKind, Stamp, Tx,
-        columns::EnrollmentKind,
         tables::{DeviceRow, EnrollmentTokenRow},
     },
 };
@@ -27,7 +26,7 @@ pub async fn insert_for_device(
     let row = EnrollmentTokenRow {
         tenant_id: scope.into(),
         id: tx.new_id(),
-        kind: EnrollmentKind::Device,
+        kind: EnrolledKind::Device,
         name: String::new(),
         prefix: stored.prefix.clone(),
         secret_hash: stored.digest.clone(),

@@ -10,12 +10,13 @@ use uuid::Uuid;
 
 use crate::{
     base::{
-        Cx, Error, IdKind, Page, PageRequest, Reach, Result, Secret, TenantId, TenantRef, TenantScope, error::Reason,
+        Cx, EnrolledKind, Error, IdKind, Page, PageRequest, Reach, Result, Secret, TenantId, TenantRef, TenantScope,
+        error::Reason,
     },
     identity::{accounts, groups::lists},
     store::{
         Change, ChangeKind, Resource, Store, Tx,
-        columns::{EnrollmentKind, Json},
+        columns::Json,
         tables::{CredentialRow, EnrollmentTokenRow, TokenFilter},
     },
     tenants,
@@ -202,7 +203,7 @@ async fn insert(
 
 /// The resources that a new token refers to.
 struct Found {
-    kind: EnrollmentKind,
+    kind: EnrolledKind,
     account: Option<Uuid>,
     groups: Vec<Uuid>,
     pool: Option<Uuid>,
@@ -223,12 +224,12 @@ async fn found(tx: &Tx, scope: TenantScope, new: &rules::Checked) -> Result<Foun
             };
             lists::require(tx, scope, "group_ids", groups).await?;
             let (groups, ephemeral) = (groups.clone(), *ephemeral);
-            Ok(Found { kind: EnrollmentKind::Device, account, groups, pool: None, ephemeral })
+            Ok(Found { kind: EnrolledKind::Device, account, groups, pool: None, ephemeral })
         }
         rules::Enrolls::Gateways { pool } => {
             let row = tx.tenant(scope).gateway_pools().get_locked(*pool).await?;
             row.ok_or_else(rules::unknown_pool)?;
-            let kind = EnrollmentKind::Gateway;
+            let kind = EnrolledKind::Gateway;
             Ok(Found { kind, account: None, groups: Vec::new(), pool: Some(*pool), ephemeral: false })
         }
     }

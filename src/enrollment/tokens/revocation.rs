@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::{EnrollmentToken, is_reached, not_found, rules};
 use crate::{
-    base::{Cx, Error, IdKind, Kind, Reach, Result, TenantRef, error::Reason},
-    store::{ChangeKind, Stamp, Store, Tx, columns::EnrollmentKind, tables::EnrollmentTokenRow},
+    base::{Cx, EnrolledKind, Error, IdKind, Kind, Reach, Result, TenantRef, error::Reason},
+    store::{ChangeKind, Stamp, Store, Tx, tables::EnrollmentTokenRow},
     tenants,
 };
 
@@ -85,7 +85,7 @@ fn refuse(revocation: &Revocation, row: &EnrollmentTokenRow) -> Result<()> {
         let message = "the enrollment token was changed in the meantime; read it again";
         return Err(Error::new(Kind::Aborted, Reason::VersionStale, message));
     }
-    if revocation.devices && row.kind == EnrollmentKind::Gateway {
+    if revocation.devices && row.kind == EnrolledKind::Gateway {
         let message = "a token for gateways has no devices; revoke the gateways";
         return Err(Error::invalid(Reason::InvalidArgument, "revoke_devices", message));
     }

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::{Enrolls as Given, NewTokens};
 use crate::{
-    base::{Cx, Error, IdKind, Reach, Result, error::Reason, text},
+    base::{Cx, EnrolledKind, Error, IdKind, Reach, Result, error::Reason, text},
     identity::groups::lists,
-    store::{columns::EnrollmentKind, tables::TokenState},
+    store::tables::TokenState,
 };
 
 /// Permitted lifetimes in seconds, from a minute to a year, and the default, a day.
@@ -105,8 +105,8 @@ pub(super) fn state(word: &str) -> Result<TokenState> {
 }
 
 /// The kind with a name.
-pub fn kind(word: &str) -> Result<EnrollmentKind> {
-    let found = EnrollmentKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+pub fn kind(word: &str) -> Result<EnrolledKind> {
+    let found = EnrolledKind::ALL.into_iter().find(|kind| kind.as_str() == word);
     found.ok_or_else(|| invalid("kind", "the kind must be device or gateway".to_owned()))
 }
 

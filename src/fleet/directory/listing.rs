@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::{
     base::{Error, IdKind, Result, digest::sha256_hex},
     fleet::state::{self, Heartbeat, State},
-    policy::current::Current,
+    policy::batch::NamedPools,
     store::{
         Db,
         tables::{GatewayPoolRow, GatewayRow, TenantRows},
@@ -60,16 +60,14 @@ impl Listing {
 
     /// The pools that a device may use: those that its policy names, or all if it names none, if they are open to its groups. Without a policy
     /// it may use none.
-    pub fn allowed(self, device: &Current) -> Result<Self> {
-        let Some(resolved) = device.resolve() else { return Ok(Self { pools: Vec::new() }) };
-        let named = resolved.document.gateway_pools.as_ref();
-        let mut pools = self.pools;
-        pools.retain(|pool| {
+    pub fn allowed(&self, device: &NamedPools) -> Self {
+        let Some(named) = &device.pools else { return Self { pools: Vec::new() } };
+        let may_use = |pool: &&Pool| {
             let groups = &pool.row.allowed_group_ids;
             let is_open = groups.is_empty() || groups.iter().any(|group| device.subject.groups.contains(group));
-            is_open && named.is_none_or(|named| named.contains(&pool.shown.id))
-        });
-        Ok(Self { pools })
+            is_open && named.as_ref().is_none_or(|named| named.contains(&pool.shown.id))
+        };
+        Self { pools: self.pools.iter().filter(may_use).cloned().collect() }
     }
 
     /// A digest of what it says.

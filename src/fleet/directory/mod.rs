@@ -6,21 +6,23 @@
 mod listing;
 mod payload;
 
+use std::collections::BTreeMap;
+
 use time::Duration;
 use uuid::Uuid;
 
 use self::listing::Listing;
 use crate::{
-    base::{Cx, Error, Result, TenantRef, TenantScope, digest::sha256_hex},
+    base::{Cx, Error, Result, TenantRef, TenantScope, digest::sha256_hex, error::Reason},
     fleet::state::Heartbeat,
-    policy::current,
+    policy::batch,
     store::{
         Store, Tx,
         columns::{ArtifactKind, KeyUse},
         tables::{ArtifactRow, GatewayDirectoryRow},
     },
     tenants,
-    trust::{Artifact, ArtifactKey, Trust, sign},
+    trust::{Artifact, ArtifactKey, Trust, require_active, sign},
 };
 
 const TYPE: &str = "application/vnd.tenantry.gateway-pools+json";
@@ -28,12 +30,19 @@ const TYPE: &str = "application/vnd.tenantry.gateway-pools+json";
 const LIFE: Duration = Duration::hours(24);
 
 /// Who gets a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reader {
     /// A device: the pools that its groups and its policy allow.
     Device(Uuid),
     /// A gateway: all pools.
     Gateway,
+}
+
+/// A directory, and the readers that get it, with the groups of devices.
+#[derive(Debug)]
+pub struct Listed {
+    pub artifact: Result<Artifact>,
+    pub readers: Vec<(Reader, Vec<Uuid>)>,
 }
 
 /// The directory of a device or a gateway. Fails with PERMISSION_DENIED if the device is not active.
@@ -46,33 +55,81 @@ pub async fn get(
     heartbeat: Heartbeat,
 ) -> Result<Artifact> {
     let scope = tenants::reach(cx, store, tenant).await?;
+    let mut listed = of_readers(store, trust, scope, &[reader], heartbeat).await?;
+    match listed.pop() {
+        Some(listed) => listed.artifact,
+        None => Err(Error::denied(Reason::DeviceSuspended, "the device is not active")),
+    }
+}
+
+/// The directories of devices and gateways, each once. Those of devices that are not active, or unknown, are missing.
+pub async fn of_readers(
+    store: &Store,
+    trust: &Trust,
+    scope: TenantScope,
+    readers: &[Reader],
+    heartbeat: Heartbeat,
+) -> Result<Vec<Listed>> {
     let rows = store.tenant(scope);
-    let current = match reader {
-        Reader::Device(device) => Some(current::of_device(&rows, device).await?),
-        Reader::Gateway => None,
-    };
+    let devices: Vec<Uuid> = readers.iter().filter_map(|reader| reader.device()).collect();
+    let devices = if devices.is_empty() { Vec::new() } else { batch::pools_of_devices(&rows, &devices).await? };
     // The first call makes the keys.
-    let key = trust.signer_id(cx, tenant, KeyUse::PolicySigning).await?;
+    let key = trust.signer_of(scope, KeyUse::PolicySigning).await?;
     let listing = Listing::read(&rows, store.clock().now(), heartbeat).await?;
     let known = rows.gateway_directories().current().await?;
     let (listing, whole) = match known.filter(|row| is_current(row, &listing, &key, store)) {
         Some(row) => (listing, row),
         None => store.maintain("gateway.directory.number", (scope, key.clone(), heartbeat), number).await?,
     };
-    let listing = match &current {
-        Some(current) => listing.allowed(current)?,
-        None => listing,
+    let mut places: BTreeMap<String, (Listing, Vec<(Reader, Vec<Uuid>)>)> = BTreeMap::new();
+    let mut add = |listing: Listing, reader, groups| {
+        let place = sha256_hex(listing.pools.iter().map(|pool| pool.row.id.as_bytes().as_slice()));
+        places.entry(place).or_insert_with(|| (listing, Vec::new())).1.push((reader, groups));
     };
-    let place = sha256_hex(listing.pools.iter().map(|pool| pool.row.id.as_bytes().as_slice()));
-    let stored = rows.artifacts().of(ArtifactKind::GatewayPools, &place).await?;
-    let says = says(&listing, &key);
+    for device in devices {
+        add(listing.allowed(&device), Reader::Device(device.subject.device), device.subject.groups);
+    }
+    if readers.contains(&Reader::Gateway) {
+        add(listing, Reader::Gateway, Vec::new());
+    }
+    let mut listed = Vec::with_capacity(places.len());
+    for (place, (listing, readers)) in places {
+        listed.push(Listed { artifact: current(store, trust, scope, place, &listing, &whole, &key).await, readers });
+    }
+    Ok(listed)
+}
+
+impl Reader {
+    fn device(self) -> Option<Uuid> {
+        match self {
+            Self::Device(device) => Some(device),
+            Self::Gateway => None,
+        }
+    }
+}
+
+/// The directory with a listing, signed if it was not yet.
+async fn current(
+    store: &Store,
+    trust: &Trust,
+    scope: TenantScope,
+    place: String,
+    listing: &Listing,
+    whole: &GatewayDirectoryRow,
+    key: &str,
+) -> Result<Artifact> {
+    let stored = store.tenant(scope).artifacts().of(ArtifactKind::GatewayPools, &place).await?;
+    let says = says(listing, key);
     if let Some(row) = stored.filter(|row| row.number == whole.number && row.content == says) {
         return Ok(row.into());
     }
-    let key = trust.signing_key(scope, KeyUse::PolicySigning).await?;
-    let row = signed(scope, place, &listing, &whole, &key)?;
-    store.maintain("gateway.directory.sign", row.clone(), put).await?;
-    Ok(row.into())
+    let sign = || async {
+        let key = trust.signing_key(scope, KeyUse::PolicySigning).await?;
+        let row = signed(scope, place.clone(), listing, whole, &key)?;
+        store.maintain("gateway.directory.sign", row.clone(), put).await?;
+        Ok(row.into())
+    };
+    trust.with_current_keys(sign).await
 }
 
 /// What a listing says, and who signs it: a new key signs a new directory.
@@ -135,6 +192,7 @@ fn signed(
 
 async fn put(tx: &Tx, row: &ArtifactRow) -> Result<()> {
     let (_, scope) = tenants::resolve_locked(tx, &TenantRef::Id(row.tenant_id.tenant())).await?;
+    require_active(tx, scope, KeyUse::PolicySigning, &row.key_id).await?;
     let artifacts = tx.tenant(scope).artifacts();
     artifacts.delete_expired(ArtifactKind::GatewayPools, tx.now().into()).await?;
     artifacts.put(row.clone()).await

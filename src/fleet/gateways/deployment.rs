@@ -58,6 +58,7 @@ fn members(gateway: &GatewayRow, pool: &GatewayPoolRow, heartbeat: Heartbeat) ->
         "intervals": {"poll": POLL.whole_seconds(), "heartbeat": heartbeat.interval().whole_seconds()},
         "desired_state": if drain_deadline.is_some() { "drain" } else { "serve" },
         "drain_deadline": drain_deadline,
+        "offline_grace_seconds": pool.offline_grace_seconds,
     });
     match says {
         Value::Object(members) => Ok(members),

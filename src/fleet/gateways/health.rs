@@ -189,10 +189,11 @@ mod tests {
 
     use super::*;
     use crate::{
+        base::EnrolledKind,
         fleet::state::tests::{NOW, gateway},
         store::{
             Stamp,
-            columns::{EnrollmentKind, Json, MaterialKind, PolicyChannel},
+            columns::{Json, MaterialKind, PolicyChannel},
         },
     };
 
@@ -223,7 +224,7 @@ mod tests {
         CredentialRow {
             tenant_id: row.tenant_id,
             id: Uuid::nil(),
-            kind: EnrollmentKind::Gateway,
+            kind: EnrolledKind::Gateway,
             subject_id: row.id,
             thumbprint: String::new(),
             public_key: String::new(),

@@ -258,6 +258,6 @@ fn record(tx: &Tx, scope: TenantScope, row: &GatewayRow, kind: ChangeKind, detai
     tx.changed(Change::of_gateway(kind, scope.tenant(), row), IdKind::Gateway.show(row.id), details);
 }
 
-fn not_found() -> Error {
+pub(crate) fn not_found() -> Error {
     Error::not_found(Reason::GatewayNotFound, "gateway not found")
 }

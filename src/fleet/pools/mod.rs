@@ -36,6 +36,7 @@ pub struct PoolChange {
     pub allowed_group_ids: Option<Vec<String>>,
     pub virtual_cidr: Option<Option<String>>,
     pub dns_servers: Option<Vec<String>>,
+    pub offline_grace_seconds: Option<i64>,
 }
 
 impl PoolChange {
@@ -51,6 +52,7 @@ impl PoolChange {
             allowed_group_ids: Some(Vec::new()),
             virtual_cidr: Some(None),
             dns_servers: Some(Vec::new()),
+            offline_grace_seconds: Some(rules::OFFLINE_GRACE),
         }
     }
 }
@@ -130,6 +132,7 @@ async fn insert(tx: &Tx, (tenant, new): &(TenantRef, rules::Checked)) -> Result<
         version: 1,
         created_at: now,
         updated_at: now,
+        offline_grace_seconds: rules::OFFLINE_GRACE,
     };
     refuse_unknown_groups(tx, scope, &unset, new).await?;
     let row = rules::changed(unset, new);
@@ -243,6 +246,7 @@ fn recorded(row: &GatewayPoolRow) -> Value {
         "name": row.name, "region": row.region, "selection": row.selection.as_str(), "weight": row.weight,
         "priority": row.priority, "max_sessions": row.max_sessions, "allowed_group_ids": groups,
         "virtual_cidr": row.virtual_cidr, "dns_servers": *row.dns_servers,
+        "offline_grace_seconds": row.offline_grace_seconds,
     })
 }
 

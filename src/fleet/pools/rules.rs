@@ -20,6 +20,8 @@ pub(super) const SELECTION: PoolSelection = PoolSelection::Latency;
 pub(super) const WEIGHT: i64 = 100;
 /// Default of the priority.
 pub(super) const PRIORITY: i64 = 0;
+/// Default of the time for which gateways admit devices while they are cut off: they do not.
+pub(super) const OFFLINE_GRACE: i64 = 0;
 /// Maximum length of a name and of a region, in characters.
 const MAX_NAME: usize = 64;
 /// Maximum number of DNS servers.
@@ -27,6 +29,7 @@ const MAX_DNS_SERVERS: usize = 8;
 const WEIGHTS: RangeInclusive<i64> = 1..=1000;
 const PRIORITIES: RangeInclusive<i64> = 0..=1000;
 const SESSIONS: RangeInclusive<i64> = 1..=10_000_000;
+const OFFLINE_GRACES: RangeInclusive<i64> = 0..=900;
 
 /// A valid [`PoolChange`].
 #[derive(Clone, Debug)]
@@ -40,6 +43,7 @@ pub(super) struct Checked {
     pub(super) allowed_group_ids: Option<Vec<Uuid>>,
     virtual_cidr: Option<Option<String>>,
     dns_servers: Option<Vec<String>>,
+    offline_grace_seconds: Option<i64>,
 }
 
 /// Validates a change without the database.
@@ -62,6 +66,10 @@ pub(super) fn check(change: PoolChange) -> Result<Checked> {
             .transpose()?,
         virtual_cidr: change.virtual_cidr.map(|text| text.map(|text| network(&text)).transpose()).transpose()?,
         dns_servers: change.dns_servers.map(|texts| addresses(&texts)).transpose()?,
+        offline_grace_seconds: change
+            .offline_grace_seconds
+            .map(within("offline_grace_seconds", &OFFLINE_GRACES))
+            .transpose()?,
     })
 }
 
@@ -81,6 +89,7 @@ pub(super) fn changed(mut row: GatewayPoolRow, change: &Checked) -> GatewayPoolR
     set(&mut row.allowed_group_ids, &change.allowed_group_ids.clone().map(Json));
     set(&mut row.virtual_cidr, &change.virtual_cidr);
     set(&mut row.dns_servers, &change.dns_servers.clone().map(Json));
+    set(&mut row.offline_grace_seconds, &change.offline_grace_seconds);
     row
 }
 
@@ -149,6 +158,10 @@ mod tests {
         let change = PoolChange::default;
         for number in [0, 1001, -1] {
             assert_eq!(field_of(PoolChange { weight: Some(number), ..change() }), "weight");
+        }
+        for number in [-1, 901] {
+            let offline_grace_seconds = Some(number);
+            assert_eq!(field_of(PoolChange { offline_grace_seconds, ..change() }), "offline_grace_seconds");
         }
         assert_eq!(field_of(PoolChange { priority: Some(-1), ..change() }), "priority");
         assert_eq!(field_of(PoolChange { max_sessions: Some(Some(0)), ..change() }), "max_sessions");

@@ -352,6 +352,15 @@ pub fn in_place(tenant: Option<TenantScope>) -> Select<accounts::Entity> {
     })
 }
 
+/// Those of these accounts of a tenant that exist.
+pub async fn those(
+    conn: &impl Db,
+    scope: TenantScope,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<Vec<accounts::Model>> {
+    Ok(in_place(Some(scope)).filter(accounts::Column::Id.is_in(ids)).fetch_all(conn).await?)
+}
+
 fn by_name(tenant: Option<TenantScope>, username: &str) -> Select<accounts::Entity> {
     in_place(tenant).filter(accounts::Column::UsernameKey.eq(fold(username)))
 }

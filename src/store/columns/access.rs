@@ -37,6 +37,8 @@ words! {
         Lost = "lost",
         /// Its gateway never reported it.
         NotStarted = "not_started",
+        /// Its gateway admitted it while it was cut off, which it was not allowed to.
+        NotAdmitted = "not_admitted",
         /// Its gateway reported the end without a reason.
         Closed = "closed",
     }

@@ -10,13 +10,15 @@ use time::Duration;
 use super::{
     devices, gateways,
     rows::{Rows, TenantRows, TenantTable, WithId},
-    tenants,
+    signers, tenants,
 };
 use crate::{
     base::{Error, PageRequest, Result},
     store::{
         Count, Db, Exec, Fetch, FetchUpdated, TxConn,
-        columns::{Counters, DeviceStatus, EndReason, Json, Owner, SessionStatus, Stamp, TenantStatus},
+        columns::{
+            Counters, DeviceStatus, EndReason, Json, KeyState, KeyUse, Owner, SessionStatus, Stamp, TenantStatus,
+        },
         delete_some, execute,
         page::page,
     },
@@ -50,8 +52,10 @@ pub struct Model {
     pub auth_mode: String,
     /// The policy that it was admitted by.
     pub policy_version: i64,
-    /// The time of the first grant.
+    /// The time of the first grant, or of the start that its gateway reported.
     pub started_at: Stamp,
+    /// The time of the newest grant; 1970 if it has none, or if an older program wrote it.
+    pub granted_at: Stamp,
     /// It may not last longer.
     pub max_end: Stamp,
     /// It ends then, unless its gateway reports it before; never after `max_end`.
@@ -71,6 +75,10 @@ pub struct Model {
     pub end_reported: bool,
     /// When it was added to the list of sessions that its gateway has to end.
     pub kill_requested_at: Option<Stamp>,
+    /// Its address in the network of the pool. Unique among the active sessions of the pool.
+    pub virtual_ip: Option<String>,
+    /// Its gateway admitted it by a certificate while it was cut off.
+    pub admitted_offline: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -113,7 +121,7 @@ pub struct SessionFilter {
 impl Model {
     /// The status at a time: a session that its gateway did not report in time never started.
     pub fn status_at(&self, now: Stamp) -> SessionStatus {
-        let is_running = self.reported_at.is_some() || starting_since(now) < self.started_at;
+        let is_running = self.reported_at.is_some() || starting_since(now) < Ord::max(self.started_at, self.granted_at);
         if is_running { self.status } else { SessionStatus::Ended }
     }
 }
@@ -125,9 +133,10 @@ impl<'a, C> TenantRows<'a, C> {
 }
 
 impl<C: Db> Rows<'_, C, Entity> {
-    /// Inserts a session of a device that is active and has this version, in an active tenant, so that a change of them meanwhile is not
-    /// missed. Returns whether it was inserted: not if they changed, or if there is a session with the id.
-    pub async fn insert_for(&self, session: Model, device_version: i64) -> Result<bool> {
+    /// Inserts a session of a device that is active and has this version, in an active tenant whose key for grants has this id, so that a
+    /// change of them meanwhile is not missed. Returns whether it was inserted: not if they changed, or if there is a session with the id
+    /// or the address.
+    pub async fn insert_for(&self, session: Model, device_version: i64, key: &str) -> Result<bool> {
         let device = session.device_id;
         let mut row = session.into_active_model();
         let values = Column::iter().filter_map(|column| row.take(column).into_value()).map(Expr::value);
@@ -143,24 +152,50 @@ impl<C: Db> Rows<'_, C, Entity> {
             .and_where(devices::Column::Id.eq(device))
             .and_where(devices::Column::Status.eq(DeviceStatus::Active))
             .and_where(devices::Column::Version.eq(device_version))
+            .and_where(self.signs_grants(key))
             .lock_with_tables(LockType::Share, ["tenants", "devices"])
             .take();
         let mut insert = Query::insert();
         insert.into_table(Entity).columns(Column::iter()).select_from(select).map_err(Error::internal)?;
-        insert.on_conflict(OnConflict::columns([Column::TenantId, Column::Id]).do_nothing().to_owned());
+        insert.on_conflict(OnConflict::new().do_nothing().to_owned());
         Ok(execute(self.conn, self.conn.backend().build(&insert)).await? > 0)
     }
 
-    /// Replaces the grant of an active session. Returns whether it was still active.
-    pub async fn grant_again(&self, id: Uuid, grant: Uuid, max_end: Stamp, expires_at: Stamp) -> Result<bool> {
+    /// Stores the new grant of an active session, in a tenant whose key for grants has this id. Returns whether that still is so.
+    pub async fn grant_again(&self, session: &Model, key: &str) -> Result<bool> {
         let update = self
             .update_many()
-            .col_expr(Column::GrantId, Expr::value(grant))
-            .col_expr(Column::MaxEnd, Expr::value(max_end))
-            .col_expr(Column::ExpiresAt, Expr::value(expires_at))
-            .filter(Column::Id.eq(id))
-            .filter(Column::Status.eq(SessionStatus::Active));
+            .col_expr(Column::GrantId, Expr::value(session.grant_id))
+            .col_expr(Column::GrantedAt, Expr::value(session.granted_at))
+            .col_expr(Column::MaxEnd, Expr::value(session.max_end))
+            .col_expr(Column::ExpiresAt, Expr::value(session.expires_at))
+            .filter(Column::Id.eq(session.id))
+            .filter(Column::Status.eq(SessionStatus::Active))
+            .filter(self.signs_grants(key));
         Ok(update.run(self.conn).await? > 0)
+    }
+
+    /// Whether a key of the tenant is the one that signs grants.
+    fn signs_grants(&self, key: &str) -> Expr {
+        let active = Query::select()
+            .expr(Expr::value(1))
+            .from(signers::Entity)
+            .and_where(signers::Column::TenantId.eq(self.tenant))
+            .and_where(signers::Column::KeyId.eq(key))
+            .and_where(signers::Column::KeyUse.eq(KeyUse::AdmissionSigning))
+            .and_where(signers::Column::State.eq(KeyState::Active))
+            .take();
+        Expr::exists(active)
+    }
+
+    /// Inserts sessions that gateways admitted while they were cut off, unless they exist.
+    pub async fn insert_offline(&self, sessions: Vec<Model>) -> Result<()> {
+        for some in sessions.chunks(AT_ONCE) {
+            let rows = some.iter().map(|row| Model { tenant_id: self.tenant, ..row.clone() }.into_active_model());
+            let again = OnConflict::columns([Column::TenantId, Column::Id]).do_nothing().to_owned();
+            Entity::insert_many(rows).on_conflict(again).run(self.conn).await?;
+        }
+        Ok(())
     }
 
     /// How many sessions run, in a pool if it is given.
@@ -298,10 +333,11 @@ fn ending(sessions: UpdateMany<Entity>, reason: EndReason, now: Stamp) -> Update
 /// The same as [`Model::status_at`], in SQL.
 fn is_running(now: Stamp) -> Condition {
     let reported = Column::ReportedAt.is_not_null();
-    let known = Condition::any().add(reported).add(Column::StartedAt.gt(starting_since(now)));
+    let since = starting_since(now);
+    let known = Condition::any().add(reported).add(Column::StartedAt.gt(since)).add(Column::GrantedAt.gt(since));
     Condition::all().add(Column::Status.eq(SessionStatus::Active)).add(known)
 }
 
-fn starting_since(now: Stamp) -> Stamp {
+pub(super) fn starting_since(now: Stamp) -> Stamp {
     Stamp::from(now.time() - STARTING)
 }

@@ -50,6 +50,8 @@ pub struct Place {
     /// The groups whose devices may use the pool; empty for all devices.
     pub allowed_groups: Vec<Uuid>,
     pub max_sessions: Option<i64>,
+    /// The network from which sessions get their addresses.
+    pub virtual_cidr: Option<String>,
     /// The limits of the tenant that override those of its plan.
     pub overrides: Option<Map<String, Value>>,
 }
@@ -105,6 +107,7 @@ impl<C: Db> TenantRows<'_, C> {
             pool_drain: row.get("pool_drain")?,
             allowed_groups: row.get::<Json<Vec<Uuid>>>("allowed_group_ids")?.0,
             max_sessions: row.get("max_sessions")?,
+            virtual_cidr: row.get("virtual_cidr")?,
             overrides: row.get::<Option<Json<Map<String, Value>>>>("overrides")?.map(|overrides| overrides.0),
         }))
     }
@@ -120,6 +123,7 @@ impl<C: Db> TenantRows<'_, C> {
             .columns([
                 gateway_pools::Column::AllowedGroupIds.as_column_ref(),
                 gateway_pools::Column::MaxSessions.as_column_ref(),
+                gateway_pools::Column::VirtualCidr.as_column_ref(),
             ])
             .column(zerotrust_tenants::Column::Overrides.as_column_ref())
             .from(gateways::Entity)

@@ -7,16 +7,19 @@ use sea_orm::{
     entity::prelude::*,
     sea_query::{Expr, ExprTrait, Order, Query, SelectStatement, SubQueryStatement},
 };
+use time::Duration;
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
-    base::Result,
+    base::{EnrolledKind, Result},
     store::{
         Db, Exec, Fetch,
-        columns::{EnrollmentKind, Owner, Stamp},
+        columns::{Owner, Stamp},
     },
 };
 
+/// How long a credential can be used after another one replaced it, for a client that did not receive the new one.
+pub const OVERLAP: Duration = Duration::hours(1);
 /// Maximum number of devices or gateways in one statement.
 const AT_ONCE: usize = 500;
 
@@ -28,7 +31,7 @@ pub struct Model {
     /// UUIDv7: the serial number of the certificate.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub kind: EnrollmentKind,
+    pub kind: EnrolledKind,
     /// The device or gateway.
     pub subject_id: Uuid,
     /// The thumbprint of the key (RFC 7638), in base64url.
@@ -71,6 +74,12 @@ impl<C: Db> Rows<'_, C, Entity> {
     /// Inserts a credential.
     pub async fn insert(&self, credential: Model) -> Result<()> {
         self.add(credential).await
+    }
+
+    /// A credential, if it can be used; see [`is_usable`].
+    pub async fn usable(&self, id: Uuid, now: Stamp, grace: Duration) -> Result<Option<Model>> {
+        let Some(found) = self.get(id).await? else { return Ok(None) };
+        Ok(if is_usable(self.conn, &found, now, grace).await? { Some(found) } else { None })
     }
 
     /// The newest credential of a device or gateway.
@@ -161,4 +170,26 @@ impl<C: Db> Rows<'_, C, Entity> {
             .await?;
         Ok(())
     }
+}
+
+/// Whether a credential can be used: it was not revoked, and did not expire longer ago than `grace`. One that has expired can be used only
+/// as long as no other one of its subject replaced it.
+pub(in crate::store) async fn is_usable(
+    conn: &impl Db,
+    credential: &Model,
+    now: Stamp,
+    grace: Duration,
+) -> Result<bool> {
+    if credential.revoked_at.is_some() || credential.not_after <= Stamp::from(now.time() - grace) {
+        return Ok(false);
+    }
+    if now < credential.not_after {
+        return Ok(true);
+    }
+    let replacement = Entity::find()
+        .filter(Column::TenantId.eq(credential.tenant_id))
+        .filter(Column::SubjectId.eq(credential.subject_id))
+        .filter(Column::Id.gt(credential.id))
+        .filter(Column::CreatedAt.lte(Stamp::from(now.time() - OVERLAP)));
+    Ok(replacement.fetch_one(conn).await?.is_none())
 }

@@ -1,13 +1,14 @@
 //! Devices and gateways as callers: whether a credential is valid, and whether its holder may call.
 
 use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
+use time::Duration;
 
 use super::{accounts, credentials, devices, gateways, tenants};
 use crate::{
     base::{EnrolledKind, Result, TenantId},
     store::{
         Db, Fetch, Stamp, Store,
-        columns::{AccountStatus, DeviceStatus, EnrollmentKind, GatewayStatus},
+        columns::{AccountStatus, DeviceStatus, GatewayStatus},
     },
 };
 
@@ -32,10 +33,10 @@ pub enum Standing {
 }
 
 impl Store {
-    /// The holder of a credential of a tenant; none if the credential is unknown, has ended or was revoked, or if its user may not
-    /// have devices. Takes no scope, because authentication needs it before there is one.
-    pub async fn enrolled(&self, tenant: TenantId, credential: Uuid) -> Result<Option<Holder>> {
-        holder(self.read(), tenant, credential, self.clock().now().into()).await
+    /// The holder of a credential of a tenant; none if the credential is unknown, ended longer ago than `grace` or was revoked, or if its
+    /// user may not have devices. Takes no scope, because authentication needs it before there is one.
+    pub async fn enrolled(&self, tenant: TenantId, credential: Uuid, grace: Duration) -> Result<Option<Holder>> {
+        holder(self.read(), tenant, credential, (self.clock().now().into(), grace)).await
     }
 }
 
@@ -44,21 +45,21 @@ pub(in crate::store) async fn holder(
     conn: &impl Db,
     tenant: TenantId,
     credential: Uuid,
-    now: Stamp,
+    (now, grace): (Stamp, Duration),
 ) -> Result<Option<Holder>> {
     let gone = tenants::is_deleted((credentials::Entity, credentials::Column::TenantId));
     let query = credentials::Entity::find()
         .filter(credentials::Column::TenantId.eq(tenant))
         .filter(credentials::Column::Id.eq(credential))
         .filter(gone.not());
-    let credential = query.fetch_one(conn).await?;
-    let Some(credential) = credential.filter(|row| row.revoked_at.is_none() && now < row.not_after) else {
+    let Some(credential) = query.fetch_one(conn).await? else { return Ok(None) };
+    if !credentials::is_usable(conn, &credential, now, grace).await? {
         return Ok(None);
-    };
-    let id = credential.subject_id;
-    let (kind, standing) = match credential.kind {
-        EnrollmentKind::Device => (EnrolledKind::Device, device(conn, tenant, id).await?),
-        EnrollmentKind::Gateway => (EnrolledKind::Gateway, gateway(conn, tenant, id).await?),
+    }
+    let (kind, id) = (credential.kind, credential.subject_id);
+    let standing = match kind {
+        EnrolledKind::Device => device(conn, tenant, id).await?,
+        EnrolledKind::Gateway => gateway(conn, tenant, id).await?,
     };
     Ok(standing.map(|standing| Holder { kind, id, thumbprint: credential.thumbprint, standing }))
 }

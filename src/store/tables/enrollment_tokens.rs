@@ -8,10 +8,10 @@ use sea_orm::{
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
-    base::{PageRequest, Result},
+    base::{EnrolledKind, PageRequest, Result},
     store::{
         Db, Exec, Fetch, FetchUpdated, Store,
-        columns::{EnrollmentKind, Json, Owner, Stamp},
+        columns::{Json, Owner, Stamp},
         insert_rows,
         page::page,
     },
@@ -28,7 +28,7 @@ pub struct Model {
     /// UUIDv7.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub kind: EnrollmentKind,
+    pub kind: EnrolledKind,
     /// The purpose; may be empty.
     pub name: String,
     /// The public part of the token.
@@ -141,7 +141,7 @@ impl Model {
 /// A part of the tokens of a tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenFilter {
-    pub kind: Option<EnrollmentKind>,
+    pub kind: Option<EnrolledKind>,
     /// The state at a time.
     pub state: Option<(TokenState, Stamp)>,
     /// Only those of a creator; the inner `None` has no account, and no tokens.
@@ -238,7 +238,7 @@ mod tests {
         Model {
             tenant_id: scope.into(),
             id: Uuid::nil(),
-            kind: EnrollmentKind::Device,
+            kind: EnrolledKind::Device,
             name: String::new(),
             prefix: "abcdefgh".to_owned(),
             secret_hash: String::new(),

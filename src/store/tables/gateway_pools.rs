@@ -52,6 +52,8 @@ pub struct Model {
     pub version: i64,
     pub created_at: Stamp,
     pub updated_at: Stamp,
+    /// How long its gateways may admit devices by their certificates alone while they are cut off.
+    pub offline_grace_seconds: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -55,6 +55,7 @@ pub mod revoked_tokens;
 pub mod rotations;
 mod rows;
 mod seen;
+mod session_addresses;
 pub(super) mod signers;
 pub(super) mod spc_bundles;
 pub(super) mod spc_states;
@@ -72,7 +73,7 @@ pub use admission::{Credential as AdmissionCredential, Place as AdmissionPlace, 
 pub use anchor_sets::{Model as AnchorSetRow, without_keys as tenants_without_keys};
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
 pub use artifacts::Model as ArtifactRow;
-pub use credentials::Model as CredentialRow;
+pub use credentials::{Model as CredentialRow, OVERLAP as CREDENTIAL_OVERLAP};
 pub use deletion::Purged;
 pub use devices::{DeviceFilter, DeviceMember, Model as DeviceRow, delete_unseen as delete_unseen_devices};
 pub use email_domains::Model as EmailDomainRow;

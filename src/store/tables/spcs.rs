@@ -6,7 +6,7 @@ use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
     base::Result,
     store::{
-        Db, Exec, Fetch, TxConn,
+        Count, Db, Exec, Fetch, TxConn,
         columns::{Json, Owner, RevocationReason, Stamp},
         delete_some,
     },
@@ -98,6 +98,22 @@ impl<C: Db> Rows<'_, C, Entity> {
     /// The certificate with a serial number.
     pub async fn by_serial(&self, serial: &str) -> Result<Option<Model>> {
         Ok(self.select().filter(Column::Serial.eq(serial)).fetch_one(self.conn).await?)
+    }
+
+    /// How many certificates of a device are valid: not expired, not revoked, and of this epoch or a later one.
+    pub async fn valid_of_device(&self, device: Uuid, epoch: i64, now: Stamp) -> Result<u64> {
+        let of_device = self.select().filter(Column::DeviceId.eq(device)).filter(Column::Epoch.gte(epoch));
+        Ok(of_device.filter(valid(now)).fetch_count(self.conn).await?)
+    }
+
+    /// The certificates of devices that are valid: not expired at a time, not revoked, and of this epoch or a later one.
+    pub async fn valid_of(&self, devices: &[Uuid], epoch: i64, at: Stamp) -> Result<Vec<Model>> {
+        let mut found = Vec::new();
+        for some in devices.chunks(AT_ONCE) {
+            let of_devices = self.select().filter(Column::DeviceId.is_in(some.iter().copied()));
+            found.extend(of_devices.filter(Column::Epoch.gte(epoch)).filter(valid(at)).fetch_all(self.conn).await?);
+        }
+        Ok(found)
     }
 
     /// Whether a device has, or had, a certificate.

@@ -64,7 +64,7 @@ async fn check_party(conn: &impl Db, party: &Caller, now: OffsetDateTime) -> Res
         }
         Basis::Device { credential, .. } | Basis::Gateway { credential, .. } => {
             let Some(tenant) = &party.tenant else { return Err(gone()) };
-            let holder = enrolled::holder(conn, tenant.id, credential, now.into()).await?;
+            let holder = enrolled::holder(conn, tenant.id, credential, (now.into(), party.renewal_grace)).await?;
             match holder.map(|holder| holder.standing) {
                 Some(enrolled::Standing::Active) => true,
                 Some(enrolled::Standing::Suspended) => return Err(suspended()),

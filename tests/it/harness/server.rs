@@ -194,6 +194,12 @@ impl Server {
         &self.setup
     }
 
+    /// The URL that clients use, without a path: the public one if it is set.
+    pub fn url(&self) -> String {
+        let set = self.setup.env.iter().rfind(|(name, _)| name == "TENANTRY_PUBLIC_URL");
+        set.map_or_else(|| format!("http://{}", self.address), |(_, url)| url.clone())
+    }
+
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -16,6 +16,7 @@ pub const BUNDLE: &str = "/v1/policy/bundle";
 pub const ENROLL: &str = "/v1/enroll";
 
 /// An enrolled device or gateway, which verifies what it gets as such a program must.
+#[derive(Clone)]
 pub struct Enrolled {
     pub id: String,
     pub key: DpopKey,
@@ -64,7 +65,7 @@ pub async fn enroll_with(server: &Server, token: &str, kind: &str) -> Enrolled {
 impl Enrolled {
     /// A client whose next call, with this method and path, has a proof.
     pub fn http(&self, server: &Server, method: &str, path: &str) -> Http {
-        let url = format!("http://{}{}", server.address(), path.split('?').next().unwrap());
+        let url = format!("{}{}", server.url(), path.split('?').next().unwrap());
         let proof = self.key.dpop(method, &url, &self.token);
         server.http().header("authorization", &format!("DPoP {}", self.token)).header("dpop", &proof)
     }

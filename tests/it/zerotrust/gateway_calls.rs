@@ -25,7 +25,7 @@ pub const SESSIONS: &str = "/v1/admin/sessions";
 pub struct Enrolled {
     pub id: String,
     pub anchors: AnchorSet,
-    key: DpopKey,
+    pub key: DpopKey,
     token: String,
 }
 
@@ -102,7 +102,7 @@ impl Enrolled {
 
     /// A client whose next call, with this method and path, has a proof.
     pub fn http(&self, server: &Server, method: &str, path: &str) -> Http {
-        let url = format!("http://{}{}", server.address(), path.split('?').next().unwrap());
+        let url = format!("{}{}", server.url(), path.split('?').next().unwrap());
         let proof = self.key.dpop(method, &url, &self.token);
         server.http().header("authorization", &format!("DPoP {}", self.token)).header("dpop", &proof)
     }

@@ -18,7 +18,7 @@ use super::{
         Enrolled, METERING, SESSIONS, act, ago, enroll, line, pool_and_gateway, publish, report, sessions,
     },
 };
-use crate::harness::server::Server;
+use crate::{db::TestDb, harness::server::Server};
 
 /// Received and sent bytes of a session.
 async fn bytes(server: &Server, session: &str) -> (i64, i64) {
@@ -37,7 +37,77 @@ fn counted(accepted: i64, duplicates: i64) -> Value {
     json!({"accepted": accepted, "duplicates": duplicates, "rejected": []})
 }
 
+/// The sessions that a gateway has to end.
+async fn killed(db: &TestDb, server: &Server, gateway: &Enrolled) -> Vec<String> {
+    let tenant: TenantId = sessions(server, "status=all").await[0]["tenant_id"].as_str().unwrap().parse().unwrap();
+    let rows = db.tenant(TenantScope::grant(&Access::Platform, tenant, "acme").unwrap());
+    let (gateway, now) = (IdKind::Gateway.read(&gateway.id).unwrap(), Stamp::from(OffsetDateTime::now_utc()));
+    let list = access::kill_list(&rows, gateway, now).await.unwrap();
+    list.sessions.into_iter().map(|id| IdKind::Session.show(id)).collect()
+}
+
 both_databases! {
+    async fn a_gateway_that_was_cut_off_reports_whom_it_admitted(db: TestDb) {
+        let server = serve(&db).await;
+        let (pool, gateway) = pool_and_gateway(&server).await;
+        publish(&server, json!({})).await;
+        let device = enroll(&server, "device", json!({"user_id": "ada"})).await;
+        let new = || IdKind::Session.show(uuid::Uuid::now_v7());
+        let offline = |session: &str, device: &Enrolled| {
+            let mut line = line(session, device, 100, 200);
+            (line["admitted_offline"], line["started_at"]) = (json!(true), json!(ago(20)));
+            line
+        };
+        let shown = async |session: &str| {
+            sessions(&server, "status=all").await.into_iter().find(|row| row["id"] == session)
+        };
+        // Without permission and certificates, it has to end the session, which is counted.
+        let (refused, nowhere) = (new(), new());
+        let of_nobody = json!({"session_id": nowhere, "device_id": "dev_01J7ST8Z0GFCQ9TCATDDY8V7GF", "bytes_in": 1,
+            "bytes_out": 1, "started_at": ago(20), "admitted_offline": true});
+        let answer = gateway.report(&server, "r1", 1, json!([offline(&refused, &device), of_nobody])).await;
+        assert_eq!(answer, json!({"accepted": 1, "duplicates": 0, "rejected": [{"index": 1, "reason": "unknown_device"}]}));
+        let found = shown(&refused).await.unwrap();
+        assert_eq!((&found["status"], &found["end_reason"], &found["bytes_in"]), (&json!("ended"), &json!("not_admitted"), &json!(100)));
+        assert_eq!((&found["admitted_offline"], &found["grant_id"]), (&json!(true), &Value::Null), "{found}");
+        assert_eq!(shown(&nowhere).await, None);
+        assert_eq!(killed(&db, &server, &gateway).await, [refused.clone()]);
+        let allow = json!({"action": "update", "pool_id": pool, "offline_grace_seconds": 900});
+        act(&server, Admin, "/v1/admin/settings/gateway-pools", allow).await;
+        let uncertified = new();
+        gateway.report(&server, "r2", 2, json!([offline(&uncertified, &device)])).await;
+        assert_eq!(shown(&uncertified).await.unwrap()["end_reason"], "not_admitted", "no certificate");
+        let spc = device.post(&server, "/v1/spc/issue", &json!({})).await;
+        assert_eq!(spc.status, 201, "{spc:?}");
+        // With both it is a session as others.
+        let (session, over) = (new(), new());
+        let mut ended = offline(&over, &device);
+        ended["ended_at"] = json!(ago(10));
+        assert_eq!(gateway.report(&server, "r3", 3, json!([offline(&session, &device), ended])).await, counted(2, 0));
+        let found = shown(&session).await.unwrap();
+        assert_eq!((&found["status"], &found["auth_mode"], &found["policy_version"]), (&json!("active"), &json!("B"), &json!(1)));
+        assert_eq!((&found["user_id"].is_string(), &found["gateway_id"]), (&true, &json!(gateway.id)));
+        let found = shown(&over).await.unwrap();
+        assert_eq!((&found["status"], &found["end_reason"]), (&json!("ended"), &json!("closed")));
+        // Reported again, it is the same session; the gateway asks for a grant when it can.
+        let mut more = offline(&session, &device);
+        more["bytes_in"] = json!(150);
+        assert_eq!(gateway.report(&server, "r4", 4, json!([more])).await, counted(1, 0));
+        assert_eq!(bytes(&server, &session).await, (150, 200));
+        let granted = gateway.ask(&server, &device, &format!("&session_id={session}")).await;
+        assert_eq!(granted["decision"], "allow", "{granted}");
+        assert!(shown(&session).await.unwrap()["grant_id"].is_string());
+        // It was not cut off from what the device lost meanwhile.
+        act(&server, Admin, "/v1/admin/users/suspend", json!({"user_id": "ada"})).await;
+        let late = new();
+        gateway.report(&server, "r5", 5, json!([offline(&late, &device)])).await;
+        assert_eq!(shown(&late).await.unwrap()["end_reason"], "not_admitted", "suspended");
+        assert!(killed(&db, &server, &gateway).await.contains(&late));
+        // A session that is not said to be one of these does not exist.
+        let unknown = gateway.report(&server, "r6", 6, json!([line(&new(), &device, 1, 1)])).await;
+        assert_eq!(unknown["rejected"], json!([{"index": 0, "reason": "unknown_session"}]));
+    }
+
     async fn a_report_counts_once_and_late_reports_count(db: TestDb) {
         let server = serve(&db).await;
         let (gateway, device) = fleet(&server).await;

@@ -1,6 +1,7 @@
 //! The zero-trust surface and its rules.
 
 mod access;
+mod access_limits;
 mod api_keys;
 mod conversation;
 mod device_policy;
@@ -15,6 +16,7 @@ mod gateway_pools;
 mod gateways;
 mod groups_rest;
 mod groups_rules;
+mod late_renewal;
 mod metering;
 mod password_change;
 mod policy;
@@ -34,3 +36,4 @@ mod users_rest;
 mod users_rules;
 mod users_text;
 mod users_text_migration;
+mod watched_access;

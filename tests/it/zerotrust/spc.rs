@@ -112,6 +112,30 @@ both_databases! {
         assert_eq!(world.issue(json!({})).await.status, 409, "no pool at all");
     }
 
+    async fn a_device_has_at_most_64_valid_certificates(db: TestDb) {
+        let mut world = World::new(&db).await;
+        let first = world.issued(json!({})).await;
+        let many = join_all((1..80).map(|_| world.issue(json!({})))).await;
+        assert_eq!(many.iter().filter(|answer| answer.status == 201).count(), 63, "also at once");
+        let refused = many.iter().find(|answer| answer.status != 201).unwrap();
+        assert_eq!((refused.status, refused.json()["error"].as_str()), (409, Some("conflict")), "{refused:?}");
+        assert!(refused.json()["detail"].as_str().unwrap().contains("64 valid certificates"), "{refused:?}");
+        let by_admin = json!({"subject": of_device(&world.device.id)});
+        assert_eq!(post(&http(&world.server, Admin).await, ISSUE, by_admin).await.status, 409);
+        // Nothing changed for those that it has, and for other devices.
+        world.refresh().await;
+        assert!(world.admits(&world.device.key, &first).is_ok());
+        let other = enroll(&world.server, json!({}), "device").await;
+        let of_other = json!({"subject": of_device(&other.id)});
+        assert_eq!(post(&http(&world.server, Admin).await, ISSUE, of_other).await.status, 201);
+        // One that was revoked, and one that has ended, make room.
+        world.revoke(json!({"spc_id": first["spc_id"]})).await;
+        world.issued(json!({})).await;
+        assert_eq!(world.issue(json!({})).await.status, 409);
+        crate::rows::sql(&db, "UPDATE spcs SET not_after = 1".to_owned()).await.unwrap();
+        world.issued(json!({})).await;
+    }
+
     async fn only_active_devices_get_certificates(db: TestDb) {
         let world = World::new(&db).await;
         let ask = async |id: &str| {

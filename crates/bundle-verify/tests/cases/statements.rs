@@ -1,18 +1,28 @@
 //! Security policy certificates and admission grants.
 
+use bundle_verify::{Envelope, digest};
 use serde_json::{Value, json};
 
-use super::{ADMISSION, NOW, POLICY, SPC, STRANGER, artifact, payload, usual, with};
-use crate::signer::{Key, jws};
+use super::{ADMISSION, NOW, POLICY, SPC, STRANGER, artifact, payload, usual, walks::flip_payload, with};
+use crate::signer::{Key, envelope, jws};
 
 const POLICY_DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
 const DEVICE_KEY: &str = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
 
 /// The SPC bundle, with revoked serial numbers.
-fn bundle(state: &str, serials: &[&str], epoch: u64, full: bool) -> String {
+fn bundle(state: &str, serials: &[&str], epoch: u64) -> String {
+    numbered(4, state, json!({"serials": serials, "epoch": epoch, "full": true}))
+}
+
+/// The bundle with a sequence.
+fn numbered(sequence: u64, state: &str, revocations: Value) -> String {
     let keys = json!([{"id": SPC.id(), "state": state}]);
-    let revocations = json!({"serials": serials, "epoch": epoch, "full": full});
-    artifact("spc-bundle", &with(with(payload("spc-bundle", 4), "keys", keys), "revocations", revocations))
+    artifact("spc-bundle", &with(with(payload("spc-bundle", sequence), "keys", keys), "revocations", revocations))
+}
+
+/// The revocations since the bundle of a sequence.
+fn since(sequence: u64, serials: &[&str], epoch: u64) -> Value {
+    json!({"serials": serials, "epoch": epoch, "full": false, "since_sequence": sequence})
 }
 
 fn header(typ: &str, key: Key) -> Value {
@@ -29,7 +39,7 @@ fn spc_claims() -> Value {
 
 struct Spc<'a> {
     name: &'a str,
-    bundle: Option<String>,
+    bundles: Vec<String>,
     spc: String,
     audience: &'a str,
     key: &'a str,
@@ -40,7 +50,7 @@ struct Spc<'a> {
 
 fn spc(case: Spc<'_>) -> Value {
     let shelf: Vec<_> =
-        case.bundle.iter().map(|bundle| json!({"kind": "spc-bundle", "now": NOW, "envelope": bundle})).collect();
+        case.bundles.iter().map(|bundle| json!({"kind": "spc-bundle", "now": NOW, "envelope": bundle})).collect();
     json!({
         "name": case.name, "do": "spc", "now": case.now, "anchors": [usual()], "shelf": shelf, "spc": case.spc,
         "audience": case.audience, "proven_key": case.key, "policies": case.policies, "expect": case.expect,
@@ -51,7 +61,7 @@ fn certificates() -> Vec<Value> {
     let signed = |claims: &Value| jws(&header("spc+jwt", SPC), claims, SPC);
     let usual_case = || Spc {
         name: "a certificate",
-        bundle: Some(bundle("active", &["16"], 3, true)),
+        bundles: vec![bundle("active", &["16"], 3)],
         spc: signed(&spc_claims()),
         audience: "pool:pool_eu",
         key: DEVICE_KEY,
@@ -67,7 +77,8 @@ fn certificates() -> Vec<Value> {
     };
     let of_header =
         |name, header: Value, key, expect| Spc { name, spc: jws(&header, &spc_claims(), key), expect, ..usual_case() };
-    let under = |name, bundle, expect| Spc { name, bundle, expect, ..usual_case() };
+    let under = |name, bundles, expect| Spc { name, bundles, expect, ..usual_case() };
+    let continued = |name, later: String, expect| under(name, vec![bundle("active", &["16"], 3), later], expect);
     let at = |name, now, expect| Spc { name, now, expect, ..usual_case() };
     let cases = vec![
         usual_case(),
@@ -79,11 +90,38 @@ fn certificates() -> Vec<Value> {
         Spc { name: "another key in the handshake", key: "another", expect: "key_mismatch", ..usual_case() },
         Spc { name: "another policy", policies: &["sha256:22"], expect: "policy_superseded", ..usual_case() },
         Spc { name: "the policy before, within its overlap", policies: &["sha256:22", POLICY_DIGEST], ..usual_case() },
-        under("a revoked serial number", Some(bundle("active", &["16", "17"], 3, true)), "revoked"),
-        under("an earlier epoch", Some(bundle("active", &[], 4, true)), "revoked"),
-        under("a bundle with a part of the revocations", Some(bundle("active", &[], 3, false)), "nothing_fresh"),
-        under("a key that the bundle revokes", Some(bundle("revoked", &[], 3, true)), "revoked_key"),
-        under("without a bundle", None, "nothing_fresh"),
+        under("a revoked serial number", vec![bundle("active", &["16", "17"], 3)], "revoked"),
+        under("an earlier epoch", vec![bundle("active", &[], 4)], "revoked"),
+        under("a key that the bundle revokes", vec![bundle("revoked", &[], 3)], "revoked_key"),
+        under("without a bundle", Vec::new(), "nothing_fresh"),
+        continued("a later revocation", numbered(6, "active", since(4, &["17"], 3)), "revoked"),
+        continued("no later revocation", numbered(6, "active", since(4, &[], 3)), "ok"),
+        continued(
+            "later revocations, also of some that are known",
+            numbered(6, "active", since(1, &["16", "18"], 3)),
+            "ok",
+        ),
+        continued("a later epoch", numbered(6, "active", since(4, &[], 4)), "revoked"),
+        continued("a lower epoch does not count", numbered(6, "active", since(4, &[], 2)), "ok"),
+        continued("a key that is revoked later", numbered(6, "revoked", since(4, &[], 3)), "revoked_key"),
+        under(
+            "earlier revocations stay",
+            vec![
+                bundle("active", &["17"], 3),
+                numbered(5, "active", since(4, &["18"], 3)),
+                numbered(6, "active", since(5, &[], 3)),
+            ],
+            "revoked",
+        ),
+        under(
+            "the same continuation twice",
+            vec![
+                bundle("active", &[], 3),
+                numbered(5, "active", since(4, &["18"], 3)),
+                numbered(5, "active", since(4, &["18"], 3)),
+            ],
+            "ok",
+        ),
         of_header("signed by an unknown key", header("spc+jwt", STRANGER), STRANGER, "unknown_key"),
         of_header("signed by a key for policies", header("spc+jwt", POLICY), POLICY, "unknown_key"),
         of_header("signed by another key than it names", header("spc+jwt", SPC), POLICY, "bad_signature"),
@@ -155,6 +193,76 @@ fn grants() -> Vec<Value> {
     ]
 }
 
+/// Bundles that continue the one on the shelf.
+fn deltas() -> Vec<Value> {
+    let case = |name: &str, shelf: &[String], envelope: String, outcome: Result<u64, &str>| {
+        let parsed = Envelope::parse(envelope.as_bytes(), 1 << 20).unwrap();
+        let shelf: Vec<_> =
+            shelf.iter().map(|bundle| json!({"kind": "spc-bundle", "now": NOW, "envelope": bundle})).collect();
+        let (expect, version, tag) = match outcome {
+            Ok(version) => ("ok", Value::from(version), Value::from(digest(&parsed.payload))),
+            Err(code) => (code, Value::Null, Value::Null),
+        };
+        json!({
+            "name": name, "do": "accept", "now": NOW, "anchors": [usual()], "shelf": shelf, "kind": "spc-bundle",
+            "envelope": envelope, "version": version, "digest": tag, "expect": expect,
+        })
+    };
+    let held = bundle("active", &["16"], 3);
+    let later = |sequence, before| numbered(sequence, "active", since(before, &["17"], 3));
+    let shelf = |more: &[String]| [std::slice::from_ref(&held), more].concat();
+    let members = |sequence| with(payload("spc-bundle", sequence), "keys", json!([]));
+    let by_another = with(members(6), "revocations", since(4, &[], 3));
+    vec![
+        case("a delta", &shelf(&[]), later(5, 4), Ok(5)),
+        case("a delta of several sequences", &shelf(&[]), later(9, 4), Ok(9)),
+        case("a delta since an earlier bundle", &shelf(&[]), later(5, 2), Ok(5)),
+        case("a delta to the same sequence", &shelf(&[]), later(4, 4), Ok(4)),
+        case("a delta without a bundle", &[], later(5, 4), Err("gap")),
+        case("a delta that leaves out a sequence", &shelf(&[]), later(6, 5), Err("gap")),
+        case("a delta that comes before the one it continues", &shelf(&[later(5, 4)]), later(8, 7), Err("gap")),
+        case("a delta that comes after a later one", &shelf(&[later(6, 4)]), later(5, 4), Err("rolled_back")),
+        case(
+            "a delta that was accepted long ago",
+            &shelf(&[later(5, 4), later(6, 5)]),
+            later(5, 4),
+            Err("rolled_back"),
+        ),
+        case("the newest delta again", &shelf(&[later(5, 4)]), later(5, 4), Ok(5)),
+        case("a whole bundle after deltas", &shelf(&[later(5, 4)]), bundle_at(6), Ok(6)),
+        case(
+            "a part of the revocations that continues nothing",
+            &shelf(&[]),
+            numbered(5, "active", json!({"serials": [], "epoch": 3, "full": false})),
+            Err("bad_schema"),
+        ),
+        case(
+            "a delta since a negative sequence",
+            &shelf(&[]),
+            numbered(5, "active", json!({"serials": [], "epoch": 3, "full": false, "since_sequence": -1})),
+            Err("bad_schema"),
+        ),
+        case(
+            "a delta by a key for policies",
+            &shelf(&[]),
+            envelope("spc-bundle", &by_another, &[POLICY]),
+            Err("wrong_use"),
+        ),
+        case("a delta with a flipped byte", &shelf(&[]), flip_payload(&later(5, 4)), Err("bad_signature")),
+        case(
+            "a delta that has expired",
+            &shelf(&[]),
+            artifact("spc-bundle", &with(by_another.clone(), "expires_at", "2026-01-05T10:00:00Z")),
+            Err("expired"),
+        ),
+    ]
+}
+
+/// A whole bundle with a sequence.
+fn bundle_at(sequence: u64) -> String {
+    numbered(sequence, "active", json!({"serials": ["16"], "epoch": 3, "full": true}))
+}
+
 pub fn cases() -> Vec<Value> {
-    certificates().into_iter().chain(grants()).collect()
+    certificates().into_iter().chain(deltas()).chain(grants()).collect()
 }

@@ -1,0 +1,6 @@
+//! A column with what an enrollment token or a credential is for.
+
+use super::text::text_column;
+use crate::base::EnrolledKind;
+
+text_column!(EnrolledKind, EnrolledKind::as_str);
