@@ -43,9 +43,19 @@ impl Postgres {
         writeln!(config, "unix_socket_directories = '{socket}'\nmax_connections = 200\n{settings}").expect("a line");
         prepare(&server.data());
         server.own();
-        let log = server.dir.path().join("server.log");
-        server.run("pg_ctl", &["-l", log.to_str().expect("a path"), "-w", "-t", "60", "start"]);
+        server.start_again();
         server
+    }
+
+    /// Starts it after [`stop`](Self::stop), with the same data.
+    pub fn start_again(&self) {
+        let log = self.dir.path().join("server.log");
+        self.run("pg_ctl", &["-l", log.to_str().expect("a path"), "-w", "-t", "60", "start"]);
+    }
+
+    /// Stops it at once, as a crash does.
+    pub fn stop(&self) {
+        self.run("pg_ctl", &["-m", "immediate", "-w", "stop"]);
     }
 
     /// The directory of its socket.
@@ -112,7 +122,10 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.run("pg_ctl", &["-m", "immediate", "-w", "stop"]);
+        // A test may have stopped it.
+        if self.data().join("postmaster.pid").exists() {
+            self.stop();
+        }
     }
 }
 
