@@ -15,8 +15,9 @@ use super::{
     link::{Ask, Link},
 };
 
-/// How often the health is checked.
+/// How often the health is checked, and how long a check may take.
 const PERIOD: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// The result of the last check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,7 @@ struct Status {
 /// Fails if the server cannot be reached, is sealed or is not initialized. Needs no token. A standby passes: it forwards calls, and
 /// if it cannot, the next call says so. Success does not mean that credentials can be leased.
 pub(super) async fn check(link: &Link, deadline: Instant) -> Result<()> {
+    let deadline = deadline.min(Instant::now() + LIMIT);
     let reply = link.once(&Ask::new(Call::CheckHealth, Method::GET, "sys/health"), deadline).await?;
     let failed = |cause| Err(OpenBaoError::new(Call::CheckHealth, cause));
     match reply.parse() {

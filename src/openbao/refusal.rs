@@ -19,6 +19,9 @@ const DATABASE_DOWN: [&str; 9] = [
     "bad connection",
 ];
 
+/// Part of the text for a token or a lease that cannot be valid for longer, which has the status 500.
+const LONGEST_LIFE: &str = "past the max TTL";
+
 /// The cause of a response that is not a success. `text` is what the server said.
 pub(super) fn cause(call: Call, status: u16, text: &str) -> Cause {
     match (status, call) {
@@ -37,6 +40,7 @@ pub(super) fn cause(call: Call, status: u16, text: &str) -> Cause {
         (400, Call::LogIn) if text.contains("invalid role or secret ID") => Cause::LoginRefused,
         (400, Call::Unwrap) if text.contains("wrapping token is not valid") => Cause::WrappingInvalid,
         (400, Call::RenewToken) => Cause::TokenNotRenewable,
+        (500, Call::RenewToken) if text.contains(LONGEST_LIFE) => Cause::TokenNotRenewable,
         // A change of a connection that does not exist would create one, for which the name of the plugin is missing.
         (400, Call::AllowRoles) if text.contains("empty plugin name") => Cause::NoConnection,
         (400 | 500, _) => of_lease(text).or_else(|| of_database(call, text)).unwrap_or(other(status)),
@@ -54,7 +58,7 @@ fn of_lease(text: &str) -> Option<Cause> {
     let of = |part: &str| text.contains(part);
     match () {
         () if of("lease not found") || of("lease expired") || of("invalid lease") => Some(Cause::NoLease),
-        () if of("lease is not renewable") => Some(Cause::NotRenewable),
+        () if of("lease is not renewable") || of(LONGEST_LIFE) => Some(Cause::NotRenewable),
         () if of("unknown role") || of("could not find role with name") => Some(Cause::NoRole),
         () if of("is not an allowed role") => Some(Cause::RoleNotAllowed),
         () if of("failed to find entry for connection") => Some(Cause::NoConnection),
@@ -164,6 +168,9 @@ mod tests {
             (Call::Unwrap, 400, "wrapping token is not valid or does not exist", Cause::WrappingInvalid, false),
             (Call::RenewToken, 400, "lease is not renewable", Cause::TokenNotRenewable, false),
             (Call::RenewToken, 403, "permission denied", Cause::TokenInvalid, false),
+            (Call::RenewToken, 500, "past the max TTL, cannot renew", Cause::TokenNotRenewable, false),
+            (Call::RenewToken, 500, "internal error", Cause::Failed(500), true),
+            (Call::RenewLease, 500, "past the max TTL, cannot renew", Cause::NotRenewable, false),
             (Call::FindToken, 400, "Client sent an HTTP request to an HTTPS server.", Cause::HttpsRequired, false),
         ];
         for (call, status, text, want, is_retried) in cases {

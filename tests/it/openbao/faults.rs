@@ -62,7 +62,8 @@ async fn a_call_waits_for_a_server_that_is_unsealed_meanwhile() {
     let app = server_client(&bao).await;
     app.tend().await.unwrap();
     bao.seal().await;
-    let (found, ()) = tokio::join!(app.find_role(&name("none")), async {
+    let none = name("none");
+    let (found, ()) = tokio::join!(app.find_role(&none), async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         bao.unseal().await;
     });
