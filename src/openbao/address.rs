@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use url::{Host, Url};
 
 /// Maximum length of a name, in bytes.
-const LONGEST: usize = 128;
+const LONGEST: usize = 255;
 
 /// The address of an OpenBAO server: scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
