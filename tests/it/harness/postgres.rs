@@ -43,19 +43,19 @@ impl Postgres {
         writeln!(config, "unix_socket_directories = '{socket}'\nmax_connections = 200\n{settings}").expect("a line");
         prepare(&server.data());
         server.own();
-        server.start_again();
+        server.resume();
         server
     }
 
-    /// Starts it after [`stop`](Self::stop), with the same data.
-    pub fn start_again(&self) {
+    /// Starts the server again after [`stop`](Self::stop).
+    pub fn resume(&self) {
         let log = self.dir.path().join("server.log");
         self.run("pg_ctl", &["-l", log.to_str().expect("a path"), "-w", "-t", "60", "start"]);
     }
 
-    /// Stops it at once, as a crash does.
+    /// Stops the server, which closes its connections.
     pub fn stop(&self) {
-        self.run("pg_ctl", &["-m", "immediate", "-w", "stop"]);
+        self.run("pg_ctl", &["-m", "fast", "-w", "stop"]);
     }
 
     /// The directory of its socket.
@@ -122,9 +122,8 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // A test may have stopped it.
         if self.data().join("postmaster.pid").exists() {
-            self.stop();
+            self.run("pg_ctl", &["-m", "immediate", "-w", "stop"]);
         }
     }
 }

@@ -35,7 +35,7 @@ async fn a_database_server_that_is_down_can_pass() {
     assert!(app.find_lease(&lease.id).await.unwrap().is_some(), "the lease is kept until it can be revoked");
     // A tenant can be suspended meanwhile.
     tenant_role::stop_leasing(&app, connection).await.unwrap();
-    server.start_again();
+    server.resume();
     let database = Database::at(&server.url()).await;
     assert_eq!(database.logins(&tenant).await, 1);
     tenant_role::tear_down(&app, connection, role).await.unwrap();
