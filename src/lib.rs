@@ -21,6 +21,7 @@ pub mod identity;
 pub mod jobs;
 pub mod manager;
 pub mod messaging;
+pub mod openbao;
 pub mod operations;
 pub mod policy;
 pub mod providers;

@@ -3,17 +3,20 @@
 
 use std::path::Path;
 
-use super::config::{Config, ConfigError, Problem, TlsFiles, UNUSABLE, trimmed};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+
+use super::config::{Config, ConfigError, OpenBaoConfig, Problem, TlsFiles, UNUSABLE, trimmed};
 use crate::{
     auth::authn::{
         keys::{KeyError, Keys},
         legacy_tokens::{ApiKey, ManagerKey},
     },
     base::{
-        Secret, private_file,
+        Secret, pem, private_file,
         setting_file::{self, DEV_MARK},
     },
     controlplane::licensing::is_feature,
+    openbao::{Credential, OpenBao, OpenBaoSettings, SecretId},
     server::{Tls, logs, tls::TlsError},
     store::{self, Kek, Keyring},
 };
@@ -44,6 +47,8 @@ pub(super) struct Material {
     pub keyring: Option<Keyring>,
     /// The certificate of the listeners.
     pub tls: Option<Tls>,
+    /// The client of OpenBAO, if it is used. It has made no call.
+    pub openbao: Option<OpenBao>,
     /// Suspicious settings that do not prevent a start.
     pub warnings: Vec<String>,
 }
@@ -72,6 +77,7 @@ impl Material {
             warehouse_key: reader.warehouse_key(),
             keyring: reader.keyring(),
             tls: reader.tls(),
+            openbao: reader.openbao(),
             warnings: warnings(config),
         };
         if purpose == Purpose::Production {
@@ -204,6 +210,52 @@ impl Reader<'_> {
         loaded.ok()
     }
 
+    fn openbao(&mut self) -> Option<OpenBao> {
+        let OpenBaoConfig { address, credential, namespace, ca_file, timeout } = self.config.openbao.clone()?;
+        self.check_openbao_file(&credential);
+        let authorities = match &ca_file {
+            Some(file) => Some(self.authorities("openbao_ca_file", file)?),
+            None => None,
+        };
+        let settings = OpenBaoSettings { address, credential, namespace, authorities, timeout };
+        let key = if ca_file.is_some() { "openbao_ca_file" } else { "openbao_addr" };
+        self.noted(key, OpenBao::new(settings).map_err(|error| format!("is not usable: {error}")))
+    }
+
+    /// Checks the file of a credential, which the server reads again whenever it needs it.
+    fn check_openbao_file(&mut self, credential: &Credential) {
+        let (key, file) = match credential {
+            Credential::Token(_) => return,
+            Credential::TokenFile(file) => ("openbao_token_file", file),
+            Credential::AppRole { secret_id: SecretId::File(file), .. } => ("openbao_secret_id_file", file),
+            Credential::AppRole { secret_id: SecretId::WrappedFile(file), .. } => {
+                ("openbao_wrapped_secret_id_file", file)
+            }
+        };
+        let name = setting_file::shown(file);
+        match setting_file::read_text(file) {
+            Err(error) => self.problem(key, format_args!("names the file {name}: {error}")),
+            Ok(text) if trimmed(&text).is_empty() => {
+                self.problem(key, format_args!("names the file {name}, which is empty"))
+            }
+            Ok(_) if self.purpose == Purpose::Production && private_file::is_exposed(file).unwrap_or_default() => {
+                self.problem(
+                    key,
+                    format_args!("names the file {name}, which is readable by other users: chmod 600 it"),
+                );
+            }
+            Ok(_) => {}
+        }
+    }
+
+    /// The certificates in a file.
+    fn authorities(&mut self, key: &'static str, file: &Path) -> Option<Vec<CertificateDer<'static>>> {
+        let name = setting_file::shown(file);
+        let content = setting_file::read(file).map_err(|error| format!("names the file {name}: {error}"));
+        let content = self.noted(key, content)?;
+        self.noted(key, pem::certificates(&content).map_err(|fault| format!("names the file {name}, which {fault}")))
+    }
+
     /// Additional checks of `serve`.
     fn check_production(&mut self) {
         if self.config.jwt_key.is_none() {
@@ -224,9 +276,14 @@ impl Reader<'_> {
     }
 }
 
-/// Unknown features may belong to another part of the platform, or be misspelt.
+/// Unknown features may belong to another part of the platform, or be misspelt. Without TLS, everyone on the path to OpenBAO can
+/// read its tokens.
 fn warnings(config: &Config) -> Vec<String> {
     let unknown = config.features.iter().filter(|word| !is_feature(word));
     let shown = unknown.map(|word| format!("features (TENANTRY_FEATURES) has {word:?}, which is not a known feature"));
-    shown.collect()
+    let plain = config.openbao.iter().filter(|bao| !bao.address.is_https() && !bao.address.is_loopback());
+    let plain = plain.map(|_| {
+        "openbao_addr (TENANTRY_OPENBAO_ADDR) has no https://, so tokens and passwords cross the network unencrypted".to_owned()
+    });
+    shown.chain(plain).collect()
 }

@@ -37,6 +37,7 @@ use crate::{
     fleet::{Heartbeat, Sightings},
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
+    openbao::{LeaseKeeper, OpenBao, keeper},
     spc::deltas::Deltas,
     store::{Keyring, Sealer, Store},
     streams::Hub,
@@ -64,6 +65,8 @@ pub struct App {
     pub warehouse_key: Option<ApiKey>,
     /// The key-encryption keys; without them no secrets can be stored.
     pub keyring: Option<Keyring>,
+    /// The client of OpenBAO, if it is used.
+    pub openbao: Option<OpenBao>,
     pub settings: Settings,
     /// Create the objects that a messaging platform expects on its first start.
     pub messaging_bootstrap: bool,
@@ -111,7 +114,8 @@ impl App {
         let bounds = listen::Bounds::of_process();
         let standard = grpc::standard(&readiness, &drain, bounds.connections)?;
         let status = StatusBoard::default();
-        let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), status.clone());
+        let ops = Ops::new(readiness.clone(), self.keys.clone(), self.metrics.clone(), status.clone())
+            .with_openbao(self.openbao.clone());
         let trusted = Trusted {
             trust: Trust::new(self.store.clone(), self.sealer(), self.settings.trust.clone()),
             authorities: CurrentAuthorities::default(),
@@ -121,7 +125,8 @@ impl App {
         let service = self.service(standard, ops, &counts, revocations.clone(), streams, trusted.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
-        let jobs = self.start_jobs(&trusted.trust, &revocations, &counts, status);
+        let leases = self.openbao.clone().map(|bao| LeaseKeeper::new(bao, keeper::Bounds::default()));
+        let jobs = self.start_jobs(&trusted.trust, &revocations, &counts, leases.as_ref(), status);
         let mutual = mutual.map(|address| self.mutual_tls(trusted.clone(), address));
         let tasks = self.spawn(hangups, &readiness, (hub, board), mutual);
 
@@ -166,7 +171,14 @@ impl App {
         Sealer::new(self.store.clone(), self.keyring.clone())
     }
 
-    fn start_jobs(&self, trust: &Trust, revocations: &Revocations, counts: &Counts, board: StatusBoard) -> Jobs {
+    fn start_jobs(
+        &self,
+        trust: &Trust,
+        revocations: &Revocations,
+        counts: &Counts,
+        leases: Option<&LeaseKeeper>,
+        board: StatusBoard,
+    ) -> Jobs {
         let work = Work {
             store: &self.store,
             trust,
@@ -175,6 +187,8 @@ impl App {
             api_key_uses: &counts.api_key_uses,
             sightings: &counts.sightings,
             reports: &counts.reports,
+            openbao: self.openbao.as_ref(),
+            leases,
             outbox_retention: self.outbox_retention,
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,

@@ -28,6 +28,10 @@ use crate::{
         },
     },
     messaging::jobs::Bootstrap,
+    openbao::{
+        LeaseKeeper, OpenBao,
+        jobs::{KeepLeases, TendIdentity},
+    },
     operations::{PruneOperations, RunOperations},
     spc::jobs::PruneSpcs,
     store::Store,
@@ -44,6 +48,9 @@ pub(super) struct Work<'a> {
     pub api_key_uses: &'a ApiKeyUses,
     pub sightings: &'a Sightings,
     pub reports: &'a Reports,
+    pub openbao: Option<&'a OpenBao>,
+    /// The leases that the server holds for its own work.
+    pub leases: Option<&'a LeaseKeeper>,
     /// The minimum time for which outbox events are kept.
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
@@ -62,6 +69,12 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(RecordReports::new(work.reports, store));
     if work.messaging_bootstrap {
         jobs.start(Bootstrap::new(store));
+    }
+    if let Some(bao) = work.openbao {
+        jobs.start(TendIdentity::new(bao));
+    }
+    if let Some(leases) = work.leases {
+        jobs.start(KeepLeases::new(leases));
     }
     jobs.start(RunOperations::new(store, operation_kinds::all(store)));
     // One server runs each of these for all servers. `ON_REQUEST` lists them.
@@ -138,6 +151,8 @@ mod tests {
             api_key_uses: &ApiKeyUses::new(clock.clone()),
             sightings: &Sightings::new(clock.clone()),
             reports: &Reports::new(clock),
+            openbao: None,
+            leases: None,
             outbox_retention: Duration::from_secs(60),
             operation_retention: Duration::from_secs(60),
             messaging_bootstrap: true,

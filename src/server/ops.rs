@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
 use super::{docs, job_status, process, readiness::Readiness};
-use crate::{auth::authn::keys::Keys, jobs::StatusBoard};
+use crate::{auth::authn::keys::Keys, jobs::StatusBoard, openbao::OpenBao};
 
 const PATHS: [&str; 7] = ["/healthz", "/readyz", "/health", "/ready", "/version", "/metrics", "/.well-known/jwks.json"];
 
@@ -24,6 +24,7 @@ pub struct Ops {
     keys: Arc<Keys>,
     metrics: PrometheusHandle,
     jobs: StatusBoard,
+    openbao: Option<OpenBao>,
 }
 
 /// The template of an operational path.
@@ -37,7 +38,12 @@ pub fn is_ops(path: &str) -> bool {
 
 impl Ops {
     pub fn new(readiness: Readiness, keys: Arc<Keys>, metrics: PrometheusHandle, jobs: StatusBoard) -> Self {
-        Self { readiness, keys, metrics, jobs }
+        Self { readiness, keys, metrics, jobs, openbao: None }
+    }
+
+    /// Also reports the health of OpenBAO. It does not make the server unready: most calls do not need it.
+    pub fn with_openbao(self, openbao: Option<OpenBao>) -> Self {
+        Self { openbao, ..self }
     }
 
     /// Responds on an operational path.
@@ -69,6 +75,9 @@ impl Ops {
         };
         if verbose {
             body["jobs"] = job_status::to_json(&self.jobs);
+            if let Some(openbao) = &self.openbao {
+                body["openbao"] = openbao.health().word().into();
+            }
         }
         json(status, &body)
     }

@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 10] = [
     &["base"],
     &["store"],
     &["jobs", "providers", "streams"],
-    &["operations"],
+    &["openbao", "operations"],
     AREAS,
     &["auth"],
     &["api"],

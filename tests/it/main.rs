@@ -51,6 +51,7 @@ mod messaging;
 mod mtls;
 mod older_schema;
 mod openapi;
+mod openbao;
 mod operations;
 mod permissions;
 mod postgres;

@@ -16,6 +16,7 @@ pub use settings::{SETTINGS, Setting, trimmed};
 use crate::{
     auth::{Origins, ProxyRoles},
     base::{Secret, TrustDomain, public_url::PublicUrl},
+    openbao::{Address, Credential, Namespace},
     server::layers::TrustedProxies,
     warehouse::EdgeAddress,
 };
@@ -89,6 +90,8 @@ pub struct Config {
     pub warehouse_edge: EdgeAddress,
     /// The subjects of proxies in front of the messaging surface.
     pub messaging_proxy_roles: ProxyRoles,
+    /// OpenBAO, if it is used.
+    pub openbao: Option<OpenBaoConfig>,
     /// The manager's shared key, base64.
     pub kubeop_jwt_signing_key: Option<Secret<String>>,
     /// Whether the manager surface requires credentials; `None` is the command's default.
@@ -102,6 +105,18 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+}
+
+/// The settings of OpenBAO. The files that they name are not read yet.
+#[derive(Clone, Debug)]
+pub struct OpenBaoConfig {
+    pub address: Address,
+    pub credential: Credential,
+    pub namespace: Option<Namespace>,
+    /// The only authorities whose certificates are accepted; `None` for the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// The time limit of a call.
+    pub timeout: Duration,
 }
 
 /// A problem with the configuration.

@@ -4,8 +4,13 @@ use std::{net::IpAddr, num::NonZero, str::FromStr, time::Duration};
 
 use http::uri::Authority;
 
-use super::{Config, Layers, Problem, TlsFiles};
-use crate::{base::Secret, server::layers::TrustedProxies, warehouse::EdgeAddress};
+use super::{Config, Layers, OpenBaoConfig, Problem, TlsFiles};
+use crate::{
+    base::Secret,
+    openbao::{Address, Credential, SecretId},
+    server::layers::TrustedProxies,
+    warehouse::EdgeAddress,
+};
 
 /// The manager document's placeholder for a key that is not set.
 const PLACEHOLDER: &str = "REPLACE-ME";
@@ -13,6 +18,8 @@ const PLACEHOLDER: &str = "REPLACE-ME";
 /// Descriptions of values that several settings share.
 const NETWORKS: &str = "a comma-separated list of networks such as 10.0.0.0/8 or single addresses";
 const PUBLIC_URL: &str = "a URL such as https://tenantry.example.com, without a query";
+const OPENBAO: &str = "a URL such as https://openbao.example.com:8200, without a path or credentials";
+const NAMESPACE: &str = "a namespace such as platform/production";
 const TRUST_DOMAIN: &str = "a name of at most 255 lower-case letters, digits, dots, dashes and underscores";
 const HOST: &str = "a host name or an address, without a port";
 const SUBJECTS: &str = "a comma-separated list of token subjects";
@@ -57,11 +64,21 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         local_url: None,
         warehouse_edge: p.warehouse_edge(),
         messaging_proxy_roles: p.value("messaging_proxy_roles", SUBJECTS).unwrap_or_default(),
+        openbao: p.openbao(),
         kubeop_jwt_signing_key: p.text("kubeop_jwt_signing_key").filter(|key| key != PLACEHOLDER).map(Secret::new),
         kubeop_require_auth: p.bool("kubeop_require_auth"),
         qod_api_key: p.text("qod_api_key").map(Secret::new),
     }
 }
+
+/// The settings of the credential for OpenBAO.
+const OPENBAO_CREDENTIALS: [&str; 5] = [
+    "openbao_token",
+    "openbao_token_file",
+    "openbao_role_id",
+    "openbao_secret_id_file",
+    "openbao_wrapped_secret_id_file",
+];
 
 /// A host name or an address, without a port.
 struct HostName(String);
@@ -167,6 +184,76 @@ impl Parser<'_> {
             }
             (None, None) => None,
         }
+    }
+
+    /// OpenBAO: its address and exactly one credential, or none of its settings.
+    fn openbao(&mut self) -> Option<OpenBaoConfig> {
+        let timeout = self.duration("openbao_timeout");
+        let (least, most) = (Duration::from_millis(100), Duration::from_secs(300));
+        if !timeout.is_zero() && !(least..=most).contains(&timeout) {
+            self.problem("openbao_timeout", "a duration from 100ms to 5m");
+        }
+        let (ca_file, namespace) = (self.text("openbao_ca_file"), self.value("openbao_namespace", NAMESPACE));
+        let credential = self.openbao_credential();
+        if self.text("openbao_addr").is_none() {
+            let others = [OPENBAO_CREDENTIALS.as_slice(), &["openbao_namespace", "openbao_ca_file"]].concat();
+            if let Some(other) = others.into_iter().find(|key| self.text(key).is_some()) {
+                self.problem("openbao_addr", &format!("set together with {other}"));
+            }
+            return None;
+        }
+        let address = self.value("openbao_addr", OPENBAO);
+        if credential.is_none() && OPENBAO_CREDENTIALS.iter().all(|key| self.text(key).is_none()) {
+            let wanted =
+                "set together with openbao_token, openbao_token_file, or openbao_role_id and the file of its secret id";
+            self.problem("openbao_addr", wanted);
+        }
+        let address: Address = address?;
+        if ca_file.is_some() && !address.is_https() {
+            self.problem("openbao_ca_file", "set only if openbao_addr begins with https://");
+        }
+        Some(OpenBaoConfig { address, credential: credential?, namespace, ca_file: ca_file.map(Into::into), timeout })
+    }
+
+    /// The credential. Two of them contradict each other.
+    fn openbao_credential(&mut self) -> Option<Credential> {
+        let [token, token_file, role_id, file, wrapped] = OPENBAO_CREDENTIALS.map(|key| self.text(key));
+        let is_role = role_id.is_some() || file.is_some() || wrapped.is_some();
+        let kinds = [token.is_some(), token_file.is_some(), is_role];
+        if kinds.into_iter().filter(|is_set| *is_set).count() > 1 {
+            let key = if token.is_some() { "openbao_token" } else { "openbao_token_file" };
+            self.problem(
+                key,
+                "the only credential for OpenBAO: a token, a file with a token, or a role id with its secret id",
+            );
+            return None;
+        }
+        if let Some(token) = token {
+            return Some(Credential::Token(Secret::new(token)));
+        }
+        if let Some(file) = token_file {
+            return Some(Credential::TokenFile(file.into()));
+        }
+        let secret_id = match (file, wrapped) {
+            (Some(file), None) => SecretId::File(file.into()),
+            (None, Some(file)) => SecretId::WrappedFile(file.into()),
+            (Some(_), Some(_)) => {
+                self.problem("openbao_secret_id_file", "set without openbao_wrapped_secret_id_file");
+                return None;
+            }
+            (None, None) => {
+                if role_id.is_some() {
+                    let wanted = "set together with openbao_secret_id_file or openbao_wrapped_secret_id_file";
+                    self.problem("openbao_role_id", wanted);
+                }
+                return None;
+            }
+        };
+        let Some(role_id) = role_id else {
+            self.problem("openbao_role_id", "set together with the file of its secret id");
+            return None;
+        };
+        Some(Credential::AppRole { role_id: Secret::new(role_id), secret_id })
     }
 
     /// The address to which clients of the warehouse send their queries. The variables of its own document are a

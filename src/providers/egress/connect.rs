@@ -84,9 +84,10 @@ async fn open(addresses: &[SocketAddr], bound: Duration) -> Result<TcpStream, Eg
     }
 }
 
-/// A connector that trusts the public certificate authorities and `authorities`.
-pub(super) fn tls(authorities: &[CertificateDer<'static>]) -> Result<TlsConnector, EgressError> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+/// A connector that trusts `authorities`, and with `public` also the public certificate authorities.
+pub(super) fn tls(authorities: &[CertificateDer<'static>], public: bool) -> Result<TlsConnector, EgressError> {
+    let public = if public { webpki_roots::TLS_SERVER_ROOTS } else { &[] };
+    let mut roots = RootCertStore { roots: public.to_vec() };
     for authority in authorities {
         roots.add(authority.clone()).map_err(EgressError::tls)?;
     }

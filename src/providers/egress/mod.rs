@@ -82,6 +82,16 @@ impl Egress {
         Self::with_resolver(policy, bounds, authorities, SystemResolver)
     }
 
+    /// A client that trusts only `authorities`: no public authority can issue a certificate for the host.
+    pub fn trusting_only(
+        policy: Policy,
+        bounds: Bounds,
+        authorities: &[CertificateDer<'static>],
+    ) -> Result<Self, EgressError> {
+        let tls = connect::tls(authorities, false)?;
+        Ok(Self(Arc::new(Inner { policy, bounds, resolver: Box::new(SystemResolver), tls })))
+    }
+
     /// As [`new`](Self::new), with another resolver.
     pub fn with_resolver(
         policy: Policy,
@@ -89,7 +99,7 @@ impl Egress {
         authorities: &[CertificateDer<'static>],
         resolver: impl Resolve + 'static,
     ) -> Result<Self, EgressError> {
-        let tls = connect::tls(authorities)?;
+        let tls = connect::tls(authorities, true)?;
         Ok(Self(Arc::new(Inner { policy, bounds, resolver: Box::new(resolver), tls })))
     }
 

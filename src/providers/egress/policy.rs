@@ -49,6 +49,12 @@ impl Policy {
         Self { allowed: networks.into_iter().collect() }
     }
 
+    /// Allows all addresses. Only for hosts that a setting names: an operator may use any of their own.
+    pub fn anywhere() -> Self {
+        let all = |ip: IpAddr| IpNet::new_assert(ip, 0);
+        Self { allowed: vec![all(Ipv4Addr::UNSPECIFIED.into()), all(Ipv6Addr::UNSPECIFIED.into())] }
+    }
+
     /// Whether requests may go to an address. An IPv4 address inside an IPv6 address is checked as IPv4.
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = plain(address);
@@ -139,6 +145,13 @@ mod tests {
             ["1.1.1.1", "93.184.215.14", "172.32.0.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
         {
             assert!(allows(&Policy::default(), address), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_policy_for_settings_allows_all_addresses() {
+        for address in ["127.0.0.1", "10.1.2.3", "169.254.169.254", "1.1.1.1", "::1", "fd00::1", "::ffff:10.0.0.1"] {
+            assert!(allows(&Policy::anywhere(), address), "{address}");
         }
     }
 

@@ -13,6 +13,7 @@ pub mod json;
 pub mod line;
 pub mod mask;
 pub mod modules;
+pub mod openbao;
 pub mod postgres;
 pub mod rotations;
 pub mod rpc;

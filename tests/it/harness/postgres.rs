@@ -43,9 +43,19 @@ impl Postgres {
         writeln!(config, "unix_socket_directories = '{socket}'\nmax_connections = 200\n{settings}").expect("a line");
         prepare(&server.data());
         server.own();
-        let log = server.dir.path().join("server.log");
-        server.run("pg_ctl", &["-l", log.to_str().expect("a path"), "-w", "-t", "60", "start"]);
+        server.resume();
         server
+    }
+
+    /// Starts the server again after [`stop`](Self::stop).
+    pub fn resume(&self) {
+        let log = self.dir.path().join("server.log");
+        self.run("pg_ctl", &["-l", log.to_str().expect("a path"), "-w", "-t", "60", "start"]);
+    }
+
+    /// Stops the server, which closes its connections.
+    pub fn stop(&self) {
+        self.run("pg_ctl", &["-m", "fast", "-w", "stop"]);
     }
 
     /// The directory of its socket.
@@ -112,7 +122,9 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.run("pg_ctl", &["-m", "immediate", "-w", "stop"]);
+        if self.data().join("postmaster.pid").exists() {
+            self.run("pg_ctl", &["-m", "immediate", "-w", "stop"]);
+        }
     }
 }
 
