@@ -44,6 +44,7 @@ mod m20260101_000029_spcs;
 mod m20260101_000030_access_sessions;
 mod m20260101_000031_policy_reports;
 mod m20260101_000032_gateway_materials;
+mod m20260101_000033_placements;
 pub mod record;
 
 /// The result of a migration.
@@ -105,6 +106,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000030_access_sessions,
     m20260101_000031_policy_reports,
     m20260101_000032_gateway_materials,
+    m20260101_000033_placements,
 ];
 
 /// The database to be migrated.

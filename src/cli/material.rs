@@ -14,6 +14,7 @@ use crate::{
         setting_file::{self, DEV_MARK},
     },
     controlplane::licensing::is_feature,
+    providers::provisioner::Provisioner,
     server::{Tls, logs, tls::TlsError},
     store::{self, Kek, Keyring},
 };
@@ -44,6 +45,8 @@ pub(super) struct Material {
     pub keyring: Option<Keyring>,
     /// The certificate of the listeners.
     pub tls: Option<Tls>,
+    /// The server of the databases of tenants.
+    pub provisioner: Option<Provisioner>,
     /// Suspicious settings that do not prevent a start.
     pub warnings: Vec<String>,
 }
@@ -72,6 +75,7 @@ impl Material {
             warehouse_key: reader.warehouse_key(),
             keyring: reader.keyring(),
             tls: reader.tls(),
+            provisioner: reader.provisioner(),
             warnings: warnings(config),
         };
         if purpose == Purpose::Production {
@@ -202,6 +206,11 @@ impl Reader<'_> {
             self.problem("tls_key", format_args!("is not usable: cannot read TLS file {path}: {error}"));
         }
         loaded.ok()
+    }
+
+    fn provisioner(&mut self) -> Option<Provisioner> {
+        let provisioner = Provisioner::at(self.config.provisioner_url.as_ref()?);
+        self.noted("provisioner_url", provisioner.map_err(|error| format!("is not usable: {error}")))
     }
 
     /// Additional checks of `serve`.

@@ -156,6 +156,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
         manager_key: material.manager_key,
         warehouse_key: material.warehouse_key,
         keyring: material.keyring,
+        provisioner: material.provisioner,
         settings: Settings {
             max_tenants: config.max_tenants,
             multitenancy: MultitenancySettings::new(

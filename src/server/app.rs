@@ -37,6 +37,7 @@ use crate::{
     fleet::{Heartbeat, Sightings},
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
+    providers::provisioner::Provisioner,
     store::{Keyring, Sealer, Store},
     streams::Hub,
     tenants::source::TenantSource,
@@ -63,6 +64,8 @@ pub struct App {
     pub warehouse_key: Option<ApiKey>,
     /// The key-encryption keys; without them no secrets can be stored.
     pub keyring: Option<Keyring>,
+    /// The server of the databases of tenants; without one, this server runs no provisioning.
+    pub provisioner: Option<Provisioner>,
     pub settings: Settings,
     /// Create the objects that a messaging platform expects on its first start.
     pub messaging_bootstrap: bool,
@@ -174,6 +177,7 @@ impl App {
             api_key_uses: &counts.api_key_uses,
             sightings: &counts.sightings,
             reports: &counts.reports,
+            provisioner: self.provisioner.as_ref(),
             outbox_retention: self.outbox_retention,
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,

@@ -29,6 +29,7 @@ use crate::{
     },
     messaging::jobs::Bootstrap,
     operations::{PruneOperations, RunOperations},
+    providers::provisioner::Provisioner,
     spc::jobs::PruneSpcs,
     store::Store,
     tenants::jobs::DeleteExpiredTenants,
@@ -44,6 +45,7 @@ pub(super) struct Work<'a> {
     pub api_key_uses: &'a ApiKeyUses,
     pub sightings: &'a Sightings,
     pub reports: &'a Reports,
+    pub provisioner: Option<&'a Provisioner>,
     /// The minimum time for which outbox events are kept.
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
@@ -63,7 +65,7 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     if work.messaging_bootstrap {
         jobs.start(Bootstrap::new(store));
     }
-    jobs.start(RunOperations::new(store, operation_kinds::all(store)));
+    jobs.start(RunOperations::new(store, operation_kinds::all(store, work.provisioner)));
     // One server runs each of these for all servers. `ON_REQUEST` lists them.
     if has_relay(store.backend()) {
         jobs.start(Relay::new(store));
@@ -138,6 +140,7 @@ mod tests {
             api_key_uses: &ApiKeyUses::new(clock.clone()),
             sightings: &Sightings::new(clock.clone()),
             reports: &Reports::new(clock),
+            provisioner: None,
             outbox_retention: Duration::from_secs(60),
             operation_retention: Duration::from_secs(60),
             messaging_bootstrap: true,
