@@ -37,7 +37,10 @@ pub(super) async fn create(work: &mut Work, database: TenantDatabase<'_>) -> Res
         // The pristine template, in which nothing was added or granted, and which nobody can be connected to. The server rolls
         // nothing back, so the database is closed until its rights are set.
         let create = "CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING 'UTF8' ALLOW_CONNECTIONS false";
-        let right = format!("CREATEDB and membership in the role {} with the SET option", database.owner);
+        let right = match work.creates_databases {
+            true => format!("membership in the role {} with the SET option", database.owner),
+            false => "CREATEDB".to_owned(),
+        };
         match work.run(create, &[database.name, database.owner], right).await {
             Ok(()) => break,
             Err(failed) if is_duplicate(failed.code.as_ref()) && attempt < ATTEMPTS => {}

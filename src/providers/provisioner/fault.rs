@@ -74,9 +74,14 @@ fn of_state(code: &SqlState) -> Option<Error> {
             unavailable("the connection to the database server was lost")
         }
         SqlState::QUERY_CANCELED => slow(),
-        SqlState::LOCK_NOT_AVAILABLE | SqlState::OBJECT_IN_USE | SqlState::T_R_DEADLOCK_DETECTED => {
-            unavailable("the database server is busy with the same database")
-        }
+        // The last one is a catalog row that two statements change at once.
+        SqlState::LOCK_NOT_AVAILABLE
+        | SqlState::OBJECT_IN_USE
+        | SqlState::T_R_DEADLOCK_DETECTED
+        | SqlState::DUPLICATE_OBJECT
+        | SqlState::DUPLICATE_DATABASE
+        | SqlState::UNIQUE_VIOLATION
+        | SqlState::INTERNAL_ERROR => unavailable("the database server is busy with the same database"),
         SqlState::DISK_FULL => unavailable("the database server has no space left"),
         SqlState::OUT_OF_MEMORY | SqlState::INSUFFICIENT_RESOURCES | SqlState::CONFIGURATION_LIMIT_EXCEEDED => {
             unavailable("the database server has no resources left")

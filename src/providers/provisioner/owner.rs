@@ -2,7 +2,12 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::{TenantDatabase, fault, mark, session::Work};
+use super::{
+    TenantDatabase,
+    fault::{self, Right},
+    mark,
+    session::Work,
+};
 use crate::base::Result;
 
 /// How many times a role is looked for, if another server creates or drops it at the same time.
@@ -30,16 +35,29 @@ pub(super) async fn create(work: &mut Work, database: TenantDatabase<'_>) -> Res
 
 /// Makes the provisioner a member, which may act as the owner.
 async fn join(work: &mut Work, owner: &str) -> Result<()> {
-    if work.is_superuser {
+    let is_member = match work.has_options_of_members() {
+        true => "SELECT pg_has_role($1::name, 'SET') AND pg_has_role($1::name, 'USAGE')",
+        false => "SELECT pg_has_role($1::name, 'MEMBER')",
+    };
+    let found = work.rows(is_member, &[&owner]).await?;
+    if found.first().is_some_and(|row| row.get(0)) {
         return Ok(());
     }
-    let right = format!("CREATEROLE and the ADMIN option on the role {owner}");
     // Without the options, the attributes of the provisioner role and settings of the server decide.
     let join = match work.has_options_of_members() {
         true => "GRANT %I TO CURRENT_USER WITH INHERIT TRUE, SET TRUE",
         false => "GRANT %I TO CURRENT_USER",
     };
+    let right = right_to_manage(work, owner);
     Ok(work.run(join, &[owner], right).await?)
+}
+
+/// What the provisioner lacks if it may not grant or drop the role.
+fn right_to_manage(work: &Work, owner: &str) -> Right {
+    match work.creates_roles {
+        true => format!("the ADMIN option on the role {owner}").into(),
+        false => "CREATEROLE".into(),
+    }
 }
 
 /// Drops the role. Returns whether it existed.
@@ -47,7 +65,7 @@ pub(super) async fn remove(work: &mut Work, database: TenantDatabase<'_>) -> Res
     if !is_ours(work, database).await? {
         return Ok(false);
     }
-    let right = format!("CREATEROLE and the ADMIN option on the role {}", database.owner);
+    let right = right_to_manage(work, database.owner);
     work.run("DROP ROLE IF EXISTS %I", &[database.owner], right).await?;
     Ok(true)
 }

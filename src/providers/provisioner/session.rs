@@ -23,8 +23,10 @@ pub(super) struct Work {
     limit: Duration,
     /// The version of the server, such as 150018.
     version: i32,
-    /// Whether the provisioner role is a superuser, which is a member of every role.
-    pub is_superuser: bool,
+    /// Whether the provisioner role has CREATEDB.
+    pub creates_databases: bool,
+    /// Whether it has CREATEROLE.
+    pub creates_roles: bool,
 }
 
 /// The failure of a statement, with its SQLSTATE.
@@ -43,15 +45,16 @@ impl Work {
     pub async fn begin(remote: &Remote, limits: Limits) -> Result<Self> {
         let opened = timeout(limits.connect, remote.connect()).await.map_err(|_| fault::slow())?;
         let session = opened.map_err(|error| fault::of_connecting(&error))?;
-        let mut work = Self { session, limit: limits.statement, version: 0, is_superuser: false };
+        let mut work =
+            Self { session, limit: limits.statement, version: 0, creates_databases: false, creates_roles: false };
         // The server gives up shortly before this side does. So it does not continue for a connection that was abandoned.
         let millis = limits.statement.as_millis() * 9 / 10;
         work.batch(&format!("SET statement_timeout = {millis}; SET lock_timeout = {}", millis / 2), "".into()).await?;
-        let facts =
-            "SELECT current_setting('server_version_num')::int, rolsuper FROM pg_roles WHERE rolname = current_user";
+        let facts = "SELECT current_setting('server_version_num')::int, rolcreatedb, rolcreaterole \
+                     FROM pg_roles WHERE rolname = current_user";
         let row = work.rows(facts, &[]).await?.pop();
         let row = row.ok_or_else(|| crate::base::Error::internal("the provisioner role is not in pg_roles"))?;
-        (work.version, work.is_superuser) = (row.get(0), row.get(1));
+        (work.version, work.creates_databases, work.creates_roles) = (row.get(0), row.get(1), row.get(2));
         Ok(work)
     }
 
