@@ -30,7 +30,7 @@ const REGION: &str = "a region must have 1 to 64 characters and no control chara
 const ROLE: &str = "an openbao_role must have 1 to 255 letters, digits, '_', '-' and '.' of ASCII, must start and end \
                     with a letter or digit, and must not contain '..'";
 
-/// Reads a placement. An empty text is no value. Checks everything but the tier first, as the documented API does.
+/// Reads a placement. An empty text counts as unset. Checks everything but the tier first, as the documented API does.
 pub(in crate::controlplane) fn read(input: PlacementInput) -> Result<Placement> {
     let mut violations = Violations::default();
     let placement = Placement {
