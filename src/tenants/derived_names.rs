@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn every_name_is_an_identifier_that_postgres_allows() {
         let id = TenantId::from_uuid(Uuid::from_u128(u128::MAX));
-        for slug in ["pg", "pg-1", "PG_x", "0day", "-", &"x".repeat(100), "\u{e4}b"] {
+        for slug in ["pg", "pg-1", "PG_x", "0day", "-", &"x".repeat(100), ".a"] {
             let name = name(slug);
             for base in [base(&name), base_with_id(&name, id)] {
                 for kind in [NameKind::DATABASE, NameKind::DATABASE_OWNER, NameKind::OPENBAO_ROLE] {
