@@ -32,7 +32,7 @@ async fn members_of_the_owner_role_share_a_database_and_nobody_else_can_connect(
         rows(&one, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')").await.unwrap();
         let two = connect(&url("two")).await.unwrap();
         assert_eq!(rows(&two, "SELECT text FROM notes").await.unwrap(), ["hello"]);
-        let refused = connect(&url("outsider")).await.err().expect("others must be refused");
+        let refused = connect(&url("outsider")).await.expect_err("others must be refused");
         assert_eq!(refused.code().map(|code| code.code()), Some("42501"));
         // The provisioner checks connections on behalf of OpenBAO.
         connect(&place.postgres.url_of(LOGIN, PASSWORD, "tenant_acme")).await.unwrap();
