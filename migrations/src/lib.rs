@@ -45,6 +45,7 @@ mod m20260101_000030_access_sessions;
 mod m20260101_000031_policy_reports;
 mod m20260101_000032_gateway_materials;
 mod m20260101_000033_session_addresses;
+mod m20260101_000034_placements;
 pub mod record;
 
 /// The result of a migration.
@@ -107,6 +108,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000031_policy_reports,
     m20260101_000032_gateway_materials,
     m20260101_000033_session_addresses,
+    m20260101_000034_placements,
 ];
 
 /// The database to be migrated.

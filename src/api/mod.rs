@@ -9,6 +9,7 @@ pub mod manager;
 pub mod messaging;
 mod paging;
 mod registry;
+mod structs;
 pub mod warehouse;
 pub mod zerotrust;
 

@@ -17,6 +17,7 @@ use crate::{
     },
     controlplane::licensing::is_feature,
     openbao::{Credential, OpenBao, OpenBaoSettings, SecretId},
+    providers::provisioner::Provisioner,
     server::{Tls, logs, tls::TlsError},
     store::{self, Kek, Keyring},
 };
@@ -49,6 +50,8 @@ pub(super) struct Material {
     pub tls: Option<Tls>,
     /// The client of OpenBAO, if it is used. It has made no call.
     pub openbao: Option<OpenBao>,
+    /// The server of the databases of tenants.
+    pub provisioner: Option<Provisioner>,
     /// Suspicious settings that do not prevent a start.
     pub warnings: Vec<String>,
 }
@@ -78,6 +81,7 @@ impl Material {
             keyring: reader.keyring(),
             tls: reader.tls(),
             openbao: reader.openbao(),
+            provisioner: reader.provisioner(),
             warnings: warnings(config),
         };
         if purpose == Purpose::Production {
@@ -254,6 +258,11 @@ impl Reader<'_> {
         let content = setting_file::read(file).map_err(|error| format!("names the file {name}: {error}"));
         let content = self.noted(key, content)?;
         self.noted(key, pem::certificates(&content).map_err(|fault| format!("names the file {name}, which {fault}")))
+    }
+
+    fn provisioner(&mut self) -> Option<Provisioner> {
+        let provisioner = Provisioner::at(self.config.provisioner_url.as_ref()?);
+        self.noted("provisioner_url", provisioner.map_err(|error| format!("is not usable: {error}")))
     }
 
     /// Additional checks of `serve`.

@@ -157,6 +157,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
         warehouse_key: material.warehouse_key,
         keyring: material.keyring,
         openbao: material.openbao,
+        provisioner: material.provisioner,
         settings: Settings {
             max_tenants: config.max_tenants,
             multitenancy: MultitenancySettings::new(

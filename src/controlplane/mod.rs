@@ -1,4 +1,6 @@
-//! The control-plane area: its view of the tenants, and the license that the surface needs (control-plane contract, section 3).
+//! The control-plane area: its view of the tenants, where their databases are, and the license that the surface needs (control-plane contract, section 3).
 
 pub mod licensing;
+pub mod placement;
+pub mod provisioning;
 pub mod tenants;

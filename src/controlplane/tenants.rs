@@ -1,8 +1,9 @@
 //! The tenants of the control-plane surface (control-plane contract, section 3.2): it has stricter rules for names than
 //! the registry, shows tenants in every status, and deletes them immediately.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use super::placement::{self, Placement};
 use crate::{
     base::{
         Cx, Error, Kind, Result, TenantName, TenantRef,
@@ -10,10 +11,24 @@ use crate::{
         text,
     },
     store::{ChangeKind, Pages, Store, Tx},
-    tenants::{self, NewTenant, Order, Status, Tenant},
+    tenants::{
+        self, NewTenant, Order, Status, Tenant,
+        derived_names::{self, NameKind},
+    },
 };
 
 const MAX_DISPLAY_NAME: usize = 255;
+
+/// A tenant as this surface shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantDetails {
+    pub tenant: Tenant,
+    pub placement: Option<Placement>,
+    /// Its labels and plan, if it has any.
+    pub settings: Map<String, Value>,
+    /// The limits that override those of its plan.
+    pub limits: Map<String, Value>,
+}
 
 /// The request for a deletion.
 #[derive(Clone, Debug)]
@@ -44,6 +59,21 @@ pub async fn list(cx: &Cx, store: &Store, word: Option<&str>) -> Result<Pages<Te
     tenants::list(cx, store, Order::OldestFirst, &statuses).await
 }
 
+/// A tenant, also in its grace period.
+pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<TenantDetails> {
+    let (tenant, scope) = tenants::resolve_any(cx, store, tenant).await?;
+    let placement = placement::find(store, scope).await?;
+    let (mut settings, mut limits) = (Map::new(), Map::new());
+    if !tenant.labels.is_empty() {
+        settings.insert("labels".to_owned(), json!(tenant.labels));
+    }
+    if let Some(subscription) = store.tenant(scope).zerotrust().get().await? {
+        settings.insert("plan".to_owned(), subscription.plan.into());
+        limits = subscription.overrides.0;
+    }
+    Ok(TenantDetails { tenant, placement, settings, limits })
+}
+
 /// Creates an active tenant. Checks, in this order: name and slug, that no tenant has the slug (ignoring case), and the
 /// limit.
 pub async fn create(cx: &Cx, store: &Store, max: Option<u64>, name: &str, slug: &str) -> Result<Tenant> {
@@ -71,7 +101,10 @@ async fn remove(tx: &Tx, (tenant, removal): &(TenantRef, Removal)) -> Result<Rem
     tenants::delete(tx, &tenant, scope).await?;
     let mut removed = Removed { registry_removed: true, ..Removed::default() };
     if removal.drop_database {
-        removed.errors.push("drop database: no database is recorded for this tenant".to_owned());
+        removed.errors.push(match derived_names::find(tx, scope, NameKind::DATABASE).await? {
+            Some(name) => format!("drop database: the database {name} was kept; drop it on its server"),
+            None => "drop database: no database was created for this tenant".to_owned(),
+        });
     }
     let details = json!({"drop_database": removal.drop_database, "errors": removed.errors});
     tenants::record(tx, ChangeKind::Deleted, &tenant, details);

@@ -10,7 +10,7 @@ use super::{Operation, OperationKind, State};
 use crate::{
     base::{Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantRef, error::Reason, scope::foreign_tenant},
     store::{
-        Count, Fetch, Store,
+        Count, Fetch, Store, Tx,
         tables::operations::{Column, Entity, Model},
     },
 };
@@ -54,6 +54,16 @@ pub async fn list(cx: &Cx, store: &Store, filter: &Filter, request: PageRequest)
     let rows = query.filter(after).order_by_desc(Column::Id).limit(request.rows()).fetch_all(store.read()).await?;
     let Page { items, next, total } = Page::cut(request, rows, total, |row| row.id);
     Ok(Page { items: items.into_iter().filter_map(readable).collect(), next, total })
+}
+
+/// The operation of a kind on a tenant that has not ended, in a write that has locked the tenant.
+pub async fn live<K: OperationKind>(tx: &Tx, tenant: TenantId) -> Result<Option<Uuid>> {
+    let live = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::Kind.eq(K::NAME))
+        .filter(Column::EndedAt.is_null())
+        .order_by_asc(Column::Id);
+    Ok(live.fetch_one(tx.conn()).await?.map(|row| row.id))
 }
 
 /// The SQL condition that the tenant with the id in a column has an operation of a kind that has not ended.

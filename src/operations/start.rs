@@ -1,9 +1,12 @@
 //! The start of an operation.
 
-use sea_orm::{EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
-use super::{OperationKind, State, Step, StepName, record::change};
+use super::{
+    OperationKind, State, Step, StepName,
+    record::{change, forget_failures, locked, put},
+};
 use crate::{
     base::{Result, TenantId},
     store::{
@@ -53,4 +56,19 @@ pub async fn start<K: OperationKind>(
     let id = row.id;
     Entity::insert(row.into_active_model()).run(tx.conn()).await?;
     Ok(id)
+}
+
+/// Makes the next attempt of an operation due now, in the write of a call that requests the same again. One that does not wait for an
+/// attempt stays as it is.
+pub async fn hasten(tx: &Tx, id: Uuid) -> Result<()> {
+    let now = Stamp::from(tx.time().await?);
+    let waits = |row: &Model| row.ended_at.is_none() && row.attempts > 0 && row.due_at > now;
+    let Some(row) = locked(tx, id).await?.filter(waits) else { return Ok(()) };
+    put(tx, row, |row| {
+        row.due_at = Set(Stamp::from_micros(0));
+        forget_failures(row);
+    })
+    .await?;
+    tx.wake_operations();
+    Ok(())
 }

@@ -21,6 +21,17 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Waits until an operation has ended, for at most `time`, or until shortly before the deadline of the call, or until the server
 /// begins to drain. Returns the current operation; its state says whether it has ended.
 pub async fn wait(cx: &Cx, store: &Store, id: Uuid, time: Duration) -> Result<Operation> {
+    wait_until(cx, store, id, time, |_| false).await
+}
+
+/// As [`wait`], or until `enough` is true of the operation.
+pub async fn wait_until(
+    cx: &Cx,
+    store: &Store,
+    id: Uuid,
+    time: Duration,
+    enough: impl Fn(&Operation) -> bool + Send,
+) -> Result<Operation> {
     let mut until = Instant::now() + time.min(LONGEST_WAIT);
     if let Some(deadline) = cx.deadline {
         // Slightly earlier, so that the response arrives in time.
@@ -30,7 +41,7 @@ pub async fn wait(cx: &Cx, store: &Store, id: Uuid, time: Duration) -> Result<Op
     loop {
         let operation = queries::get(cx, store, id).await?;
         let now = Instant::now();
-        if operation.state.is_final() || now >= until || cx.drain.has_begun() {
+        if operation.state.is_final() || enough(&operation) || now >= until || cx.drain.has_begun() {
             return Ok(operation);
         }
         let next = until.min(now + pause);

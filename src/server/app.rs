@@ -38,6 +38,7 @@ use crate::{
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
     openbao::{LeaseKeeper, OpenBao, keeper},
+    providers::provisioner::Provisioner,
     spc::deltas::Deltas,
     store::{Keyring, Sealer, Store},
     streams::Hub,
@@ -67,6 +68,8 @@ pub struct App {
     pub keyring: Option<Keyring>,
     /// The client of OpenBAO, if it is used.
     pub openbao: Option<OpenBao>,
+    /// The server of the databases of tenants; without one, this server runs no provisioning.
+    pub provisioner: Option<Provisioner>,
     pub settings: Settings,
     /// Create the objects that a messaging platform expects on its first start.
     pub messaging_bootstrap: bool,
@@ -189,6 +192,7 @@ impl App {
             reports: &counts.reports,
             openbao: self.openbao.as_ref(),
             leases,
+            provisioner: self.provisioner.as_ref(),
             outbox_retention: self.outbox_retention,
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,

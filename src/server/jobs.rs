@@ -33,6 +33,7 @@ use crate::{
         jobs::{KeepLeases, TendIdentity},
     },
     operations::{PruneOperations, RunOperations},
+    providers::provisioner::Provisioner,
     spc::jobs::PruneSpcs,
     store::Store,
     tenants::jobs::DeleteExpiredTenants,
@@ -51,6 +52,7 @@ pub(super) struct Work<'a> {
     pub openbao: Option<&'a OpenBao>,
     /// The leases that the server holds for its own work.
     pub leases: Option<&'a LeaseKeeper>,
+    pub provisioner: Option<&'a Provisioner>,
     /// The minimum time for which outbox events are kept.
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
@@ -76,7 +78,7 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     if let Some(leases) = work.leases {
         jobs.start(KeepLeases::new(leases));
     }
-    jobs.start(RunOperations::new(store, operation_kinds::all(store)));
+    jobs.start(RunOperations::new(store, operation_kinds::all(store, work.provisioner)));
     // One server runs each of these for all servers. `ON_REQUEST` lists them.
     if has_relay(store.backend()) {
         jobs.start(Relay::new(store));
@@ -153,6 +155,7 @@ mod tests {
             reports: &Reports::new(clock),
             openbao: None,
             leases: None,
+            provisioner: None,
             outbox_retention: Duration::from_secs(60),
             operation_retention: Duration::from_secs(60),
             messaging_bootstrap: true,

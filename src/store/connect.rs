@@ -144,12 +144,28 @@ pub fn check_url(url: &Secret<String>) -> Result<Option<PathBuf>> {
     match Location::Url(url.clone()).read()? {
         Target::Sqlite(options) => Ok(Some(options.get_filename().to_owned())),
         Target::Postgres(options) => {
-            let checked = postgres::Options::of(&options).check_certificates();
-            let unusable = |error| format!("the certificates for it cannot be used: {error}");
-            checked.map_err(|error| Error::invalid(Reason::InvalidArgument, "database_url", unusable(error)))?;
+            postgres::Options::of(&options).check_certificates().map_err(unusable_certificates)?;
             Ok(None)
         }
     }
+}
+
+/// How to connect to a PostgreSQL server. Fails unless the URL is one of PostgreSQL, with usable certificates.
+pub(super) fn postgres_options(url: &Secret<String>) -> Result<postgres::Options> {
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme)) {
+        return Err(bad_url("the url must begin with postgres://"));
+    }
+    let Target::Postgres(options) = Location::Url(url.clone()).read()? else {
+        return Err(bad_url("the postgres url is not valid"));
+    };
+    let options = postgres::Options::of(&options.application_name("tenantry"));
+    options.check_certificates().map_err(unusable_certificates)?;
+    Ok(options)
+}
+
+fn unusable_certificates(error: std::io::Error) -> Error {
+    let message = format!("the certificates for it cannot be used: {error}");
+    Error::invalid(Reason::InvalidArgument, "database_url", message)
 }
 
 /// The driver warns about parameters that it does not know, and about lines of the password file that it cannot parse.

@@ -30,6 +30,7 @@ pub mod pages;
 mod postgres;
 mod query;
 pub mod relay;
+mod remote;
 mod revocations;
 mod schema;
 pub mod sealing;
@@ -68,6 +69,7 @@ pub use query::{
     Count, Db, Decode, Exec, Fetch, FetchUpdated, Kept, Reads, Table, Tuple, TxConn, UpdateRow, delete_some, execute,
     insert_rows, submit, submit_rows,
 };
+pub use remote::{Remote, Session};
 pub use revocations::Revocation;
 pub use sealing::keyring::{Kek, Keyring};
 pub use sealing::sealer::Sealer;

@@ -7,7 +7,7 @@
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
 
 use crate::{
-    base::{Error, Result, TenantId, TenantName, TenantScope},
+    base::{Error, Result, TenantId, TenantName, TenantScope, error::Reason},
     store::{Db, Exec, Fetch, Stamp, Tx, tables::derived_names},
 };
 
@@ -33,8 +33,15 @@ impl NameKind {
     /// The role in OpenBAO.
     pub const OPENBAO_ROLE: Self = Self { kind: "openbao_role", prefix: "", suffix: "-role" };
 
+    /// The kind in an error text.
+    fn words(self) -> String {
+        self.kind.replace('_', " ").replace("openbao", "OpenBAO")
+    }
+
     fn around(self, base: &str) -> String {
-        format!("{}{base}{}", self.prefix, self.suffix)
+        let name = format!("{}{base}{}", self.prefix, self.suffix);
+        // PostgreSQL reserves role names that begin so.
+        if name.starts_with("pg_") { format!("t_{name}") } else { name }
     }
 }
 
@@ -69,6 +76,31 @@ pub async fn derive(tx: &Tx, scope: TenantScope, name: &TenantName, kind: NameKi
         }
     }
     Err(Error::internal(format!("no free {} name for the tenant {tenant}", kind.kind)))
+}
+
+/// Records a name that was chosen for a tenant, or checks that it is the recorded one. Fails if the tenant has another name
+/// of this kind, or if the name is, or was, another tenant's.
+pub async fn claim(tx: &Tx, scope: TenantScope, kind: NameKind, name: &str) -> Result<()> {
+    let tenant = scope.tenant();
+    if recorded(tx.conn(), tenant, kind).await?.is_none() && reserve(tx, tenant, kind, name).await? {
+        return Ok(());
+    }
+    match recorded(tx.conn(), tenant, kind).await? {
+        Some(recorded) if recorded == name => Ok(()),
+        Some(recorded) => {
+            let message = format!("the {} of the tenant is {recorded} and cannot be changed", kind.words());
+            Err(Error::precondition(Reason::PlacementConflict, message))
+        }
+        None => {
+            let message = format!("the name is taken: the {} {name} belongs to another tenant", kind.words());
+            Err(Error::precondition(Reason::DatabaseNameTaken, message))
+        }
+    }
+}
+
+/// The tenant's recorded name of a kind.
+pub async fn find(tx: &Tx, scope: TenantScope, kind: NameKind) -> Result<Option<String>> {
+    recorded(tx.conn(), scope.tenant(), kind).await
 }
 
 async fn recorded(conn: &impl Db, tenant: TenantId, kind: NameKind) -> Result<Option<String>> {
@@ -119,6 +151,23 @@ mod tests {
         assert_eq!(NameKind::DATABASE.around(&base), format!("tenant_{base}"));
         assert_eq!(NameKind::DATABASE_OWNER.around("acme"), "acme_owner");
         assert_eq!(NameKind::OPENBAO_ROLE.around("acme"), "acme-role");
-        assert!(NameKind::DATABASE.around(&base).len() <= 63, "a PostgreSQL identifier");
+    }
+
+    #[test]
+    fn every_name_is_an_identifier_that_postgres_allows() {
+        let id = TenantId::from_uuid(Uuid::from_u128(u128::MAX));
+        for slug in ["pg", "pg-1", "PG_x", "0day", "-", &"x".repeat(100), ".a"] {
+            let name = name(slug);
+            for base in [base(&name), base_with_id(&name, id)] {
+                for kind in [NameKind::DATABASE, NameKind::DATABASE_OWNER, NameKind::OPENBAO_ROLE] {
+                    let derived = kind.around(&base);
+                    assert!(derived.len() <= 63 && !derived.starts_with("pg_"), "{derived}");
+                    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+                    assert!(derived.bytes().all(plain), "{derived}");
+                }
+            }
+        }
+        assert_eq!(NameKind::DATABASE_OWNER.around("pg_1"), "t_pg_1_owner");
+        assert_eq!(NameKind::DATABASE.around("0day"), "tenant_0day");
     }
 }

@@ -77,6 +77,27 @@ async fn the_check_prints_no_part_of_a_secret() {
 }
 
 #[tokio::test]
+async fn the_check_reads_the_url_of_the_provisioner_and_prints_no_part_of_its_password() {
+    for (url, shown) in [
+        ("postgres://app:Sup3rSecret@db:5433/postgres", Some("postgres://***@db:5433/postgres")),
+        ("postgres://app:Sup3r?Secret@db/postgres", None),
+        ("sqlite:Secret.db", None),
+        ("https://app:Secret@db/postgres", None),
+        ("host=db password=Secret", None),
+        ("postgres://app:Secret@db/postgres?sslmode=verify-full&sslrootcert=/nowhere/ca.pem", None),
+    ] {
+        let output = Setup::dev().env("TENANTRY_PROVISIONER_URL", url).run(&["config", "check"]).await;
+        let text = all(&output);
+        assert_eq!(output.status.success(), shown.is_some(), "{url}: {text}");
+        assert!(
+            shown.map_or(text.contains("(TENANTRY_PROVISIONER_URL) is not usable"), |shown| text.contains(shown)),
+            "{text}"
+        );
+        assert!(!text.contains("Secret") && !text.contains("Sup3r"), "{url}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn the_check_names_what_is_wrong_with_certificates_and_quotes_nothing() {
     let home = tempfile::tempdir().unwrap();
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();

@@ -45,7 +45,7 @@ fn closed(setup: Setup) -> Setup {
 
 /// Tables in which the other tenant has no row: settings of surfaces that did not create it, what the server itself writes, and what
 /// devices and gateways report.
-const EMPTY: [&str; 9] = [
+const EMPTY: [&str; 10] = [
     "artifacts",
     "derived_names",
     "gateway_directories",
@@ -54,6 +54,7 @@ const EMPTY: [&str; 9] = [
     "operations",
     "policy_bundles",
     "policy_reports",
+    "tenant_databases",
     "warehouse_tenants",
 ];
 
@@ -221,6 +222,10 @@ async fn other_tenant(server: &Server) -> (Foreign, uuid::Uuid) {
     let gateway = gateway.id;
     let domains = format!("/api/control-plane/tenants/{}/email-domains", id.dashed());
     let domain = text(&post(admin, &domains, &json!({"domain": format!("{MARK}.example")})).await["id"]);
+    let placement = format!("/api/control-plane/tenants/{}/placement", id.dashed());
+    let placed = Some(json!({"host": format!("pg.{MARK}.example")}).to_string());
+    let answer = admin.call(Method::PUT, &placement, placed.as_deref()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
     let identity = post(admin, "/api/control-plane/users", &json!({"email": format!("eve@{MARK}.example")})).await;
     let identity = text(&identity["id"]);
     let grant = json!({"user_id": identity, "tenant_id": id.dashed()});

@@ -56,6 +56,7 @@ mod operations;
 mod permissions;
 mod postgres;
 mod principals;
+mod provisioner;
 mod references;
 mod reflection;
 mod registry_rest;

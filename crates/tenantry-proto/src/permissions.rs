@@ -13,6 +13,8 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("controlplane.grants.create", &[]),
     ("controlplane.grants.delete", &[]),
     ("controlplane.grants.list", &[]),
+    ("controlplane.placements.get", &["admin"]),
+    ("controlplane.placements.replace", &[]),
     ("controlplane.status.get", ANYONE),
     ("controlplane.tenants.create", &[]),
     ("controlplane.tenants.delete", &[]),

@@ -1,15 +1,20 @@
 //! `TenantService`: the tenants of the registry.
 
-use super::optional_filter;
+use serde_json::{Map, Value};
+
+use super::{optional_filter, placement_service};
 use crate::{
-    api::{Deps, List, handlers::controlplane::v1::tenant_service::TenantService, list_response, timestamp},
+    api::{
+        Deps, List, handlers::controlplane::v1::tenant_service::TenantService, list_response, structs::to_struct,
+        timestamp,
+    },
     base::{Cx, Result},
-    controlplane::tenants::{self, Removal, Removed},
+    controlplane::tenants::{self, Removal, Removed, TenantDetails},
     proto::controlplane::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
         GetTenantResponse, ListTenantsRequest, ListTenantsResponse, Tenant as TenantMessage, TenantSummary,
     },
-    tenants::{Tenant, resolve_any},
+    tenants::Tenant,
 };
 
 pub struct Tenants {
@@ -34,8 +39,8 @@ impl TenantService for Tenants {
     }
 
     async fn get_tenant(&self, cx: &Cx, _: GetTenantRequest) -> Result<GetTenantResponse> {
-        let (tenant, _) = resolve_any(cx, &self.deps.store, cx.tenant()?).await?;
-        Ok(GetTenantResponse { tenant: Some(to_proto(tenant)) })
+        let details = tenants::get(cx, &self.deps.store, cx.tenant()?).await?;
+        Ok(GetTenantResponse { tenant: Some(to_proto(details)) })
     }
 
     async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
@@ -55,8 +60,13 @@ fn to_summary(tenant: Tenant) -> TenantSummary {
     }
 }
 
-fn to_proto(tenant: Tenant) -> TenantMessage {
+fn to_proto(details: TenantDetails) -> TenantMessage {
+    let TenantDetails { tenant, placement, settings, limits } = details;
+    let given = |object: Map<String, Value>| (!object.is_empty()).then(|| to_struct(object));
     TenantMessage {
+        placement: placement.map(|placement| placement_service::to_proto(tenant.id, placement)),
+        settings: given(settings),
+        limits: given(limits),
         id: tenant.id.dashed(),
         slug: tenant.name.to_string(),
         status: tenant.status.to_string(),

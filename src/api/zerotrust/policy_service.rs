@@ -2,9 +2,8 @@
 
 use prost_types::Struct;
 
-use super::response::to_struct;
 use crate::{
-    api::{Deps, handlers::zerotrust::v1::policy_service::PolicyService, paging, timestamp},
+    api::{Deps, handlers::zerotrust::v1::policy_service::PolicyService, paging, structs::to_struct, timestamp},
     base::{Cx, Error, IdKind, Reach, Result, TenantId, error::Reason},
     policy::{
         diff::Diff,

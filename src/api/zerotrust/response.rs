@@ -1,10 +1,7 @@
 //! Conversion of objects to messages of this surface (zero-trust contract, section 3).
 
-use prost_types::{ListValue, Struct, value::Kind};
-use serde_json::{Map, Value};
-
 use crate::{
-    api::timestamp,
+    api::{structs::to_struct, timestamp},
     base::{IdKind, TenantId},
     identity::{RoleGrant, RoleScope, User, shown_email},
     proto::zerotrust::v1::{self as proto, Mfa},
@@ -70,20 +67,4 @@ fn to_role_scope(tenant: TenantId, scope: &RoleScope) -> proto::RoleScope {
         scope => scope.id(),
     };
     proto::RoleScope { r#type: Some(scope.kind().to_owned()), id: Some(id) }
-}
-
-pub(super) fn to_struct(map: Map<String, Value>) -> Struct {
-    Struct { fields: map.into_iter().map(|(name, value)| (name, to_value(value))).collect() }
-}
-
-fn to_value(value: Value) -> prost_types::Value {
-    let kind = match value {
-        Value::Null => Kind::NullValue(0),
-        Value::Bool(value) => Kind::BoolValue(value),
-        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
-        Value::String(text) => Kind::StringValue(text),
-        Value::Array(items) => Kind::ListValue(ListValue { values: items.into_iter().map(to_value).collect() }),
-        Value::Object(map) => Kind::StructValue(to_struct(map)),
-    };
-    prost_types::Value { kind: Some(kind) }
 }

@@ -79,6 +79,8 @@ pub struct Config {
     pub features: Vec<String>,
     /// Whether administrators may have this server create databases for tenants.
     pub self_service_provisioning: bool,
+    /// The PostgreSQL server of the databases of tenants, with the login that creates them.
+    pub provisioner_url: Option<Secret<String>>,
     /// Create tenant `public` with namespace `public/default`; `None` is the command's default.
     pub messaging_bootstrap: Option<bool>,
     pub messaging_force_delete: bool,

@@ -58,6 +58,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         multitenancy: p.bool("multitenancy").unwrap_or_default(),
         features: p.list("features", "a list of words"),
         self_service_provisioning: p.bool("self_service_provisioning").unwrap_or_default(),
+        provisioner_url: p.text("provisioner_url").map(Secret::new),
         messaging_bootstrap: p.bool("messaging_bootstrap"),
         messaging_force_delete: p.bool("messaging_force_delete").unwrap_or_default(),
         public_url: p.value("public_url", PUBLIC_URL),

@@ -74,6 +74,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("multitenancy", "TENANTRY_MULTITENANCY", "true", Plain),
     setting!("features", "TENANTRY_FEATURES", "all", Plain),
     setting!("self_service_provisioning", "TENANTRY_SELF_SERVICE_PROVISIONING", "false", Plain),
+    setting!("provisioner_url", "TENANTRY_PROVISIONER_URL", "", Database),
     setting!("messaging_bootstrap", "TENANTRY_MESSAGING_BOOTSTRAP", "", Plain),
     setting!("messaging_force_delete", "TENANTRY_MESSAGING_FORCE_DELETE", "true", Plain),
     setting!("public_url", "TENANTRY_PUBLIC_URL", "", Plain),

@@ -6,9 +6,15 @@ use sea_orm::sqlx::{
     ConnectOptions,
     postgres::{PgConnectOptions, PgSslMode},
 };
-use tokio_postgres::{Config, config::SslMode};
+use tokio_postgres::{
+    Client, Config, Error, Socket,
+    config::{Host, SslMode},
+};
 
-use super::tls::{Checks, Pem, Tls};
+use super::tls::{Checks, Encrypted, Pem, Tls};
+
+/// The sending and receiving half of a connection.
+pub type Driven = tokio_postgres::Connection<Socket, Encrypted>;
 
 /// How to connect. It contains the password, so it has no text.
 #[derive(Clone)]
@@ -62,6 +68,21 @@ impl Options {
 }
 
 impl Options {
+    /// The host, unless it is a directory with a socket, and the port.
+    pub fn address(&self) -> (Option<&str>, u16) {
+        let host = self.config.get_hosts().iter().find_map(|host| match host {
+            Host::Tcp(name) => Some(name.as_str()),
+            #[cfg(unix)]
+            Host::Unix(_) => None,
+        });
+        (host, self.config.get_ports().first().copied().unwrap_or(5432))
+    }
+
+    /// Opens a connection that the caller drives.
+    pub async fn open(&self) -> Result<(Client, Driven), Error> {
+        self.config.connect(self.tls.clone()).await
+    }
+
     /// Fails if the certificates and the key of connections cannot be used.
     pub fn check_certificates(&self) -> std::io::Result<()> {
         match self.config.get_ssl_mode() {

@@ -72,7 +72,7 @@ pub(super) struct Handshake {
 }
 
 /// A connection with TLS.
-pub(super) struct Encrypted(Stream<Socket>);
+pub struct Encrypted(Stream<Socket>);
 
 impl Pem {
     /// What `parse` reads in it. The errors name the parameter of the URL, and never quote the content.

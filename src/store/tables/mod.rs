@@ -60,6 +60,8 @@ pub(super) mod signers;
 pub(super) mod spc_bundles;
 pub(super) mod spc_states;
 pub(super) mod spcs;
+pub(super) mod tenant_databases;
+pub(super) mod tenant_placements;
 pub mod tenants;
 pub(super) mod warehouse_tenants;
 pub(super) mod zerotrust_tenants;
@@ -101,6 +103,8 @@ pub use signers::Model as SignerRow;
 pub use spc_bundles::Model as SpcBundleRow;
 pub use spc_states::{FIRST_EPOCH as FIRST_SPC_EPOCH, Model as SpcStateRow, SpcsRevoked};
 pub use spcs::{Model as SpcRow, SpcFilter, SpcRevocation, delete_ended as delete_ended_spcs};
+pub use tenant_databases::Model as TenantDatabaseRow;
+pub use tenant_placements::Model as PlacementRow;
 pub use warehouse_tenants::Model as WarehouseRow;
 pub use zerotrust_tenants::Model as ZeroTrustRow;
 

@@ -38,6 +38,8 @@ resources! {
     Identity = "identity",
     Grant = "grant",
     EmailDomain = "email_domain",
+    /// Where the database of a tenant is. The id is the tenant's.
+    Placement = "placement",
     /// The id is `<tenant>/<namespace>`.
     Namespace = "namespace",
     /// The id is its name.

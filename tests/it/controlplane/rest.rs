@@ -105,7 +105,7 @@ const TENANTS: &[Line] = &[
     // Paths and methods.
     (Admin, "GET", "/nothing", None),
     (Admin, "GET", "", None),
-    (Admin, "GET", "/tenants/acme/placement", None),
+    (Admin, "GET", "/tenants/acme/database", None),
     (Admin, "POST", "=/api/host/register", Some("{}")),
     (Admin, "PUT", "/tenants", Some("{}")),
     (Admin, "PATCH", "/tenants/acme", Some("{}")),
@@ -127,6 +127,52 @@ const TENANTS: &[Line] = &[
     (Admin, "DELETE", "/tenants/BETA?confirm=BETA", None),
     (Admin, "DELETE", "/tenants/gamma.co", Some(r#"{"confirm":"Gamma.Co","drop_database":false}"#)),
     (Admin, "GET", "/tenants", None),
+];
+
+#[rustfmt::skip]
+const PLACEMENTS: &[Line] = &[
+    (Admin, "POST", "/tenants", Some(r#"{"name":"Acme","slug":"acme"}"#)),
+    (Admin, "GET", "/tenants/acme", None),
+    (Admin, "GET", "/tenants/acme/placement", None),
+    (Admin, "GET", "/tenants/missing/placement", None),
+    // Everything is optional, and what is left out is unset.
+    (Admin, "PUT", "/tenants/acme/placement", Some("{}")),
+    (Admin, "PUT", "/tenants/<1>/placement", Some(r#"{"host":" PG-1.example.com, 10.0.0.7","port":"5433","dbname":"tenant_acme","region":"eu","tier":"silo","openbao_role":"acme-role"}"#)),
+    (Admin, "GET", "/tenants/acme/placement", None),
+    (Admin, "GET", "=/api/v1/control-plane/tenants/ACME/placement", None),
+    (Admin, "GET", "/tenants/acme", None),
+    (Admin, "PUT", "/tenants/acme/placement", Some(r#"{"host":null,"port":65535,"tier":"pool","dbname":"","region":null}"#)),
+    (Admin, "GET", "/tenants/acme/placement", None),
+    // Credentials are neither accepted nor shown.
+    (Admin, "PUT", "/tenants/acme/placement", Some(r#"{"host":"pg","user":"app","password":"hunter2"}"#)),
+    (Admin, "PUT", "/tenants/acme/placement", Some(r#"{"host":"app:hunter2@pg"}"#)),
+    (Admin, "PUT", "/tenants/acme/placement", Some(r#"{"host":"postgres://app:hunter2@pg/db"}"#)),
+    // Refused, the fields before the tier, and the tier before the tenant.
+    (Admin, "PUT", "/tenants/acme/placement", None),
+    (Admin, "PUT", "/tenants/acme/placement", Some("[]")),
+    (Admin, "PUT", "/tenants/acme/placement", Some(r#"{"host":7}"#)),
+    (Admin, "PUT", "/tenants/acme/placement", Some(r#"{"port":"five"}"#)),
+    (Admin, "PUT", "/tenants/acme/placement", Some(r#"{"port":0}"#)),
+    (Admin, "PUT", "/tenants/acme/placement", Some(r#"{"port":65536,"dbname":"a\"; DROP DATABASE postgres; --","openbao_role":"../../sys/seal","region":"\u0000","tier":"palace"}"#)),
+    (Admin, "PUT", "/tenants/missing/placement", Some(r#"{"tier":"palace"}"#)),
+    (Admin, "PUT", "/tenants/missing/placement", Some(r#"{"tier":""}"#)),
+    (Admin, "PUT", "/tenants/missing/placement", Some(r#"{"tier":"silo"}"#)),
+    (Admin, "GET", "/tenants/acme/placement", None),
+    // Permissions.
+    (Owner, "GET", "/tenants/acme/placement", None),
+    (Owner, "GET", "/tenants/other/placement", None),
+    (Owner, "PUT", "/tenants/acme/placement", Some("{}")),
+    (Reader, "GET", "/tenants/acme/placement", None),
+    (Nobody, "PUT", "/tenants/acme/placement", Some("{}")),
+    (Admin, "POST", "/tenants/acme/placement", Some("{}")),
+    (Admin, "DELETE", "/tenants/acme/placement", None),
+    // Settings and limits come from the other surfaces.
+    (Admin, "GET", "/tenants/beta", None),
+    // The placement is deleted with its tenant.
+    (Admin, "DELETE", "/tenants/acme?confirm=acme", None),
+    (Admin, "GET", "/tenants/acme/placement", None),
+    (Admin, "POST", "/tenants", Some(r#"{"name":"Acme","slug":"acme"}"#)),
+    (Admin, "GET", "/tenants/acme/placement", None),
 ];
 
 #[rustfmt::skip]
@@ -251,6 +297,16 @@ fn late(server: &Server) -> String {
 async fn tenants_answer_as_documented() {
     for server in servers(Setup::dev).await {
         golden::check("controlplane/tenants.txt", &run_conversation(&server, TENANTS).await);
+    }
+}
+
+#[tokio::test]
+async fn placements_answer_as_documented() {
+    for server in servers(Setup::dev).await {
+        let beta = r#"{"action":"create","name":"Beta","slug":"beta","plan":"starter","overrides":{"users":25,"devices":null}}"#;
+        let created = server.admin().call(Method::POST, "/v1/admin/tenants/lifecycle", Some(beta)).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        golden::check("controlplane/placements.txt", &run_conversation(&server, PLACEMENTS).await);
     }
 }
 

@@ -23,6 +23,7 @@ pub mod stream;
 pub mod talk;
 pub mod tls;
 pub mod totp;
+pub mod tripwire;
 pub mod wire;
 
 use std::{

@@ -26,7 +26,11 @@ pub struct Postgres {
 impl Postgres {
     /// Starts a server. `settings` are lines of its configuration; `prepare` may write into its data directory.
     pub fn start(settings: &str, prepare: impl FnOnce(&Path)) -> Self {
-        let programs = find_programs();
+        Self::start_of(find_programs(), settings, prepare)
+    }
+
+    /// Starts a server with the programs in this directory.
+    pub fn start_of(programs: PathBuf, settings: &str, prepare: impl FnOnce(&Path)) -> Self {
         // Short, because the path of a socket can have at most 107 characters.
         let dir = tempfile::Builder::new().prefix("tenantry-pg").tempdir_in("/tmp").expect("a directory");
         let password = dir.path().join("password");
@@ -70,6 +74,11 @@ impl Postgres {
     /// The URL of its maintenance database.
     pub fn url(&self) -> String {
         self.url_at("127.0.0.1")
+    }
+
+    /// The URL of a database for another user.
+    pub fn url_of(&self, user: &str, password: &str, database: &str) -> String {
+        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
     pub fn url_at(&self, host: &str) -> String {
@@ -147,8 +156,15 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
+/// The directory with the programs of PostgreSQL 18.
+pub fn programs_of_18() -> PathBuf {
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/peers/postgres-18/postgres/bin");
+    assert!(programs.join("initdb").exists(), "no PostgreSQL 18: run scripts/peers postgres-18");
+    programs
+}
+
 /// The directory with the newest programs. Debian does not put it into `PATH`.
-fn find_programs() -> PathBuf {
+pub fn find_programs() -> PathBuf {
     let version = |path: &Path| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
     let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path());
     let newest = installed.filter(|path| path.join("bin/initdb").exists()).max_by_key(|path| version(path));
