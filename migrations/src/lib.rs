@@ -44,6 +44,8 @@ mod m20260101_000029_spcs;
 mod m20260101_000030_access_sessions;
 mod m20260101_000031_policy_reports;
 mod m20260101_000032_gateway_materials;
+mod m20260101_000033_canary_ends;
+mod m20260101_000034_global_policies;
 pub mod record;
 
 /// The result of a migration.
@@ -105,6 +107,8 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000030_access_sessions,
     m20260101_000031_policy_reports,
     m20260101_000032_gateway_materials,
+    m20260101_000033_canary_ends,
+    m20260101_000034_global_policies,
 ];
 
 /// The database to be migrated.

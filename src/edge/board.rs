@@ -36,20 +36,24 @@ struct Inner {
     reading: Mutex<HashSet<TenantId>>,
     /// Rings when a topic becomes stale.
     bell: Notify,
+    /// Rings when a state is due before all others.
+    due: Notify,
 }
 
 /// The followed topics of a tenant.
 #[derive(Debug)]
-struct Followed {
+pub(super) struct Followed {
     scope: TenantScope,
-    slots: HashMap<Topic, Arc<Slot>>,
+    pub(super) slots: HashMap<Topic, Arc<Slot>>,
+    /// When the first of their states is due.
+    pub(super) due: Option<OffsetDateTime>,
     /// The states in use, by digest, so that topics with the same one share its bytes.
     materials: HashMap<Arc<str>, Weak<Material>>,
 }
 
 impl Followed {
     fn of(scope: TenantScope) -> Self {
-        Self { scope, slots: HashMap::new(), materials: HashMap::new() }
+        Self { scope, slots: HashMap::new(), due: None, materials: HashMap::new() }
     }
 
     /// The same material, if it is in use already.
@@ -93,7 +97,7 @@ impl Drop for Subscription {
 
 impl Board {
     pub fn new(store: &Store, trust: &Trust, heartbeat: Heartbeat, demand: Demand) -> Self {
-        let (tenants, stale, reading, bell) = (Mutex::default(), Mutex::default(), Mutex::default(), Notify::new());
+        let (tenants, stale, reading) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self(Arc::new(Inner {
             store: store.clone(),
             trust: trust.clone(),
@@ -102,7 +106,8 @@ impl Board {
             tenants,
             stale,
             reading,
-            bell,
+            bell: Notify::new(),
+            due: Notify::new(),
         }))
     }
 
@@ -190,15 +195,11 @@ impl Board {
         self.mark_where(None, |_| true);
     }
 
-    /// The topics whose states are to be signed again at this time.
-    pub(super) fn mark_due(&self, now: OffsetDateTime) {
-        self.mark_where(None, |slot| match slot.state() {
-            State::Known(material) => material.renew_at.is_some_and(|at| at <= now),
-            State::Unknown | State::Absent => false,
-        });
+    pub(super) fn due_bell(&self) -> &Notify {
+        &self.0.due
     }
 
-    fn mark_where(&self, tenant: Option<TenantId>, concerns: impl Fn(&Slot) -> bool) {
+    pub(super) fn mark_where(&self, tenant: Option<TenantId>, concerns: impl Fn(&Slot) -> bool) {
         let marked: Vec<_> = {
             let tenants = self.tenants();
             let of_tenant = tenants.iter().filter(|(id, _)| tenant.is_none_or(|tenant| tenant == **id));
@@ -241,7 +242,7 @@ impl Board {
         }
     }
 
-    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Followed>> {
+    pub(super) fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Followed>> {
         self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -4,12 +4,14 @@
 //! streams. A stream has no queue: when its client reads on, it gets the newest state.
 
 mod board;
+mod due;
 mod gateway_stream;
 mod manifest;
 mod material;
 mod measures;
 mod refresh;
 mod reports;
+mod rollout_watch;
 mod slot;
 mod watch;
 
@@ -21,4 +23,5 @@ pub use gateway_stream::{Follower, GatewayStream, Held, Message, Report};
 pub use manifest::manifest;
 pub use material::{Material, State, Topic};
 pub use reports::Reports;
+pub use rollout_watch::{RolloutEvent, watch as watch_rollout};
 pub use watch::{Event, watch};

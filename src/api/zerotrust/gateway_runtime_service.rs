@@ -3,7 +3,7 @@
 use futures::{Stream, StreamExt};
 use uuid::Uuid;
 
-use super::wait::{self, Wait};
+use super::wait::{self, Awaited, Wait};
 use crate::{
     api::{
         Deps,
@@ -24,7 +24,6 @@ use crate::{
     spc::bundles,
     streams::Interest,
     tenants,
-    trust::{AnchorSet, Artifact},
 };
 
 pub struct GatewayRuntime {
@@ -40,7 +39,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         let wait = Wait::read(message.wait, message.known)?;
         let scope = self.scope(cx).await?;
         let read = || self.deps.trust.latest_anchors(scope);
-        let set = self.current(cx, Interest::Anchors, wait, |set: &AnchorSet| &set.digest, read).await?;
+        let set = self.current(cx, Interest::Anchors, wait, read).await?;
         Ok(GetGatewayTrustAnchorsResponse { envelope: Some(envelope(&set.envelope)?), digest: set.digest })
     }
 
@@ -51,8 +50,8 @@ impl GatewayRuntimeService for GatewayRuntime {
     ) -> Result<GetGatewayPolicyBundleResponse> {
         let wait = Wait::read(message.wait, message.known)?;
         let (scope, view) = (self.scope(cx).await?, GatewayView { bucket: bucket(cx)? });
-        let read = || self.deps.trust.artifact(scope, view);
-        let bundle = self.current(cx, Interest::Policies, wait, |bundle: &Artifact| &bundle.digest, read).await?;
+        let read = || view.signed(&self.deps.store, &self.deps.trust, scope);
+        let bundle = self.current(cx, Interest::Policies, wait, read).await?;
         Ok(GetGatewayPolicyBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
 
@@ -64,7 +63,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         let wait = Wait::read(message.wait, message.known)?;
         let scope = self.scope(cx).await?;
         let read = || bundles::full(&self.deps.store, &self.deps.trust, scope);
-        let bundle = self.current(cx, Interest::Spcs, wait, |bundle: &bundles::Bundle| &bundle.digest, read).await?;
+        let bundle = self.current(cx, Interest::Spcs, wait, read).await?;
         Ok(GetGatewaySpcBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
 
@@ -97,7 +96,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         let (scope, gateway) = (self.scope(cx).await?, gateway(cx)?);
         let config = DeploymentConfig { gateway, heartbeat: self.deps.settings.heartbeat };
         let read = || self.deps.trust.artifact(scope, config);
-        let found = self.current(cx, Interest::Pools, wait, |config: &Artifact| &config.digest, read).await?;
+        let found = self.current(cx, Interest::Pools, wait, read).await?;
         Ok(GetDeploymentConfigResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
     }
 
@@ -106,7 +105,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         let (scope, gateway) = (self.scope(cx).await?, gateway(cx)?);
         let (store, trust) = (&self.deps.store, &self.deps.trust);
         let read = || edge::manifest(store, trust, scope, gateway, self.deps.settings.heartbeat);
-        let found = self.current(cx, Interest::Materials, wait, |found: &Artifact| &found.digest, read).await?;
+        let found = self.current(cx, Interest::Materials, wait, read).await?;
         Ok(GetManifestResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
     }
 
@@ -128,15 +127,14 @@ impl GatewayRuntime {
         cx: &Cx,
         interest: Interest,
         wait: Option<Wait>,
-        digest: fn(&T) -> &str,
         read: impl Fn() -> F + Send,
     ) -> Result<T>
     where
-        T: Send,
+        T: Awaited,
         F: Future<Output = Result<T>> + Send,
     {
         let id = IdKind::Gateway.show(gateway(cx)?);
-        wait::current(cx, &self.deps, (interest, id.as_str()), wait, digest, read).await
+        wait::current(cx, &self.deps, (interest, id.as_str()), wait, read).await
     }
 
     /// The tenant of the gateway that calls.

@@ -48,7 +48,7 @@ pub async fn get(
     let scope = tenants::reach(cx, store, tenant).await?;
     let rows = store.tenant(scope);
     let current = match reader {
-        Reader::Device(device) => Some(current::of_device(&rows, device).await?),
+        Reader::Device(device) => Some(current::of_device(&rows, device, store.clock().now().into()).await?),
         Reader::Gateway => None,
     };
     // The first call makes the keys.

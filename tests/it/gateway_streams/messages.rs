@@ -15,13 +15,13 @@ use super::{plan, publisher, serve, token, url};
 use crate::harness::PATIENCE;
 
 /// A stream whose messages the test reads itself.
-struct Raw {
+pub(super) struct Raw {
     reports: mpsc::Sender<StreamRequest>,
     incoming: Streaming<StreamResponse>,
 }
 
 impl Raw {
-    async fn open(url: &str, enrolled: &Enrolled) -> Self {
+    pub(super) async fn open(url: &str, enrolled: &Enrolled) -> Self {
         let (reports, outgoing) = mpsc::channel(8);
         let outgoing = futures::stream::unfold(outgoing, |mut outgoing| async move {
             outgoing.recv().await.map(|message| (message, outgoing))
@@ -36,16 +36,16 @@ impl Raw {
         Self { reports, incoming }
     }
 
-    async fn say(&self, message: stream_request::Message) {
+    pub(super) async fn say(&self, message: stream_request::Message) {
         self.reports.send(StreamRequest { message: Some(message) }).await.unwrap();
     }
 
-    async fn subscribe(&self, materials: &[Material], have: Vec<Held>) {
+    pub(super) async fn subscribe(&self, materials: &[Material], have: Vec<Held>) {
         let materials = materials.iter().copied().map(i32::from).collect();
         self.say(stream_request::Message::Subscribe(Subscribe { materials, have })).await;
     }
 
-    async fn update(&mut self) -> Update {
+    pub(super) async fn update(&mut self) -> Update {
         loop {
             match self.next().await.unwrap().message {
                 Some(stream_response::Message::Update(update)) => return update,

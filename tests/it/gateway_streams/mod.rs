@@ -1,11 +1,13 @@
 //! Streams of gateways, with the reference client: every artifact is verified by `bundle-verify`.
 
+mod canaries;
 mod ends;
 mod manifest;
 mod messages;
 mod mutual_tls;
 mod restarts;
 mod rollout;
+mod rollout_watch;
 mod watches;
 mod work;
 
