@@ -46,6 +46,8 @@ mod m20260101_000031_policy_reports;
 mod m20260101_000032_gateway_materials;
 mod m20260101_000033_session_addresses;
 mod m20260101_000034_placements;
+mod m20260101_000035_canary_ends;
+mod m20260101_000036_global_policies;
 pub mod record;
 
 /// The result of a migration.
@@ -109,6 +111,8 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000032_gateway_materials,
     m20260101_000033_session_addresses,
     m20260101_000034_placements,
+    m20260101_000035_canary_ends,
+    m20260101_000036_global_policies,
 ];
 
 /// The database to be migrated.

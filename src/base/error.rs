@@ -3,7 +3,7 @@
 //! It has a public part (kind, reason, message, field violations), which callers see in the dialect of their surface,
 //! and an inner cause, which only the log has. `Display` never prints the cause.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 
 use tonic::{Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -36,8 +36,19 @@ pub struct Error {
     pub violations: Vec<Violation>,
     /// How long to wait before a retry, if known.
     pub retry_after: Option<Duration>,
+    /// The limit that was reached.
+    pub limit: Option<LimitReached>,
     /// The cause, only for the log.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// A limit that was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitReached {
+    /// What is limited, such as `devices`.
+    pub resource: &'static str,
+    pub limit: u64,
+    pub used: u64,
 }
 
 /// What is wrong with one field.
@@ -50,7 +61,15 @@ pub struct Violation {
 
 impl Error {
     pub fn new(kind: Kind, reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, reason, message: message.into(), violations: Vec::new(), retry_after: None, cause: None }
+        Self {
+            kind,
+            reason,
+            message: message.into(),
+            violations: Vec::new(),
+            retry_after: None,
+            limit: None,
+            cause: None,
+        }
     }
 
     /// A field of the request breaks a rule.
@@ -101,6 +120,11 @@ impl Error {
         Self { retry_after: Some(delay), ..self }
     }
 
+    /// A limit is reached: the call would need more than there may be.
+    pub fn limit_reached(reason: Reason, message: impl Into<Cow<'static, str>>, limit: LimitReached) -> Self {
+        Self { limit: Some(limit), ..Self::precondition(reason, message) }
+    }
+
     /// Adds a cause for the log.
     pub fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..self }
@@ -112,10 +136,17 @@ impl Error {
         name.strip_prefix("REASON_").unwrap_or(name)
     }
 
-    /// The error for gRPC, with `ErrorInfo`, `BadRequest` and `RetryInfo`. Drops the cause: log it first.
+    /// The error for gRPC, with `ErrorInfo`, whose metadata has a limit that was reached, `BadRequest` and `RetryInfo`. Drops the cause: log it
+    /// first.
     pub fn to_status(&self) -> Status {
         let mut details = ErrorDetails::new();
-        details.set_error_info(self.reason_name(), DOMAIN, std::collections::HashMap::new());
+        let limit = self.limit.map(|limit| {
+            let LimitReached { resource, limit, used } = limit;
+            [("resource", resource.to_owned()), ("limit", limit.to_string()), ("used", used.to_string())]
+        });
+        let metadata: HashMap<_, _> =
+            limit.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
+        details.set_error_info(self.reason_name(), DOMAIN, metadata);
         for violation in &self.violations {
             details.add_bad_request_violation(&violation.field, &violation.description);
         }
@@ -148,6 +179,7 @@ impl Error {
             message: self.message.clone(),
             violations: self.violations.clone(),
             retry_after: self.retry_after,
+            limit: self.limit,
             cause: None,
         }
     }
@@ -171,6 +203,18 @@ mod tests {
         for none in [Reason::CredentialsMissing, Reason::LoginRefused] {
             assert_eq!(challenge(none), None, "{none:?}");
         }
+    }
+
+    #[test]
+    fn a_status_has_the_limit_that_was_reached() {
+        let limit = LimitReached { resource: "devices", limit: 50, used: 51 };
+        let error = Error::limit_reached(Reason::EntitlementExceeded, "no", limit);
+        let details = error.again().to_status().get_error_details();
+        let metadata = &details.error_info().unwrap().metadata;
+        assert_eq!(
+            (metadata["resource"].as_str(), metadata["limit"].as_str(), metadata["used"].as_str()),
+            ("devices", "50", "51")
+        );
     }
 
     #[test]

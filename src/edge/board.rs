@@ -12,12 +12,13 @@ use uuid::Uuid;
 
 use super::{
     Material, State, Topic,
+    concern::{concerns, device_of, is_wide, topics_of},
     places::{Place, Places},
     slot::Slot,
 };
 use crate::{
     base::{Basis, Caller, IdKind, Result, TenantId, TenantScope},
-    fleet::{Heartbeat, directory::Reader},
+    fleet::Heartbeat,
     store::{Resource, Store, outbox::Event},
     streams::{Demand, Follower, OpenStream},
     trust::Trust,
@@ -42,13 +43,17 @@ struct Inner {
     reading: Mutex<HashSet<TenantId>>,
     /// Rings when a topic becomes stale.
     bell: Notify,
+    /// Rings when a state is due before all others.
+    due: Notify,
 }
 
 /// The followed topics of a tenant.
 #[derive(Debug)]
-struct Followed {
+pub(super) struct Followed {
     scope: TenantScope,
-    slots: HashMap<Topic, Arc<Slot>>,
+    pub(super) slots: HashMap<Topic, Arc<Slot>>,
+    /// When the first of their states is due.
+    pub(super) due: Option<OffsetDateTime>,
     /// The states in use, by digest, so that topics with the same one share its bytes.
     materials: HashMap<Arc<str>, Weak<Material>>,
     /// At how many of them those are removed that are not in use.
@@ -62,7 +67,7 @@ const SWEEP_AT: usize = 64;
 
 impl Followed {
     fn of(scope: TenantScope) -> Self {
-        Self { scope, slots: HashMap::new(), materials: HashMap::new(), sweep_at: SWEEP_AT }
+        Self { scope, slots: HashMap::new(), due: None, materials: HashMap::new(), sweep_at: SWEEP_AT }
     }
 
     /// The same material, if it is in use already.
@@ -110,7 +115,7 @@ impl Drop for Subscription {
 
 impl Board {
     pub fn new(store: &Store, trust: &Trust, heartbeat: Heartbeat, demand: Demand) -> Self {
-        let (tenants, stale, reading, bell) = (Mutex::default(), Mutex::default(), Mutex::default(), Notify::new());
+        let (tenants, stale, reading) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self(Arc::new(Inner {
             store: store.clone(),
             trust: trust.clone(),
@@ -120,7 +125,8 @@ impl Board {
             tenants,
             stale,
             reading,
-            bell,
+            bell: Notify::new(),
+            due: Notify::new(),
         }))
     }
 
@@ -222,15 +228,11 @@ impl Board {
         self.mark_where(None, |_| true);
     }
 
-    /// The topics whose states are to be signed again at this time.
-    pub(super) fn mark_due(&self, now: OffsetDateTime) {
-        self.mark_where(None, |slot| match slot.state() {
-            State::Known(material) => material.renew_at.is_some_and(|at| at <= now),
-            State::Unknown | State::Absent => false,
-        });
+    pub(super) fn due_bell(&self) -> &Notify {
+        &self.0.due
     }
 
-    fn mark_where(&self, tenant: Option<TenantId>, concerns: impl Fn(&Slot) -> bool) {
+    pub(super) fn mark_where(&self, tenant: Option<TenantId>, concerns: impl Fn(&Slot) -> bool) {
         let marked: Vec<_> = {
             let tenants = self.tenants();
             let of_tenant = tenants.iter().filter(|(id, _)| tenant.is_none_or(|tenant| tenant == **id));
@@ -273,7 +275,7 @@ impl Board {
         }
     }
 
-    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Followed>> {
+    pub(super) fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Followed>> {
         self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -306,65 +308,6 @@ fn next_of(stale: &mut HashSet<Topic>) -> HashSet<Topic> {
         *taken <= PART
     };
     stale.extract_if(has_room).collect()
-}
-
-/// The device whose groups a topic depends on.
-fn device_of(topic: Topic) -> Option<Uuid> {
-    match topic {
-        Topic::DevicePolicy { device } | Topic::Directory { reader: Reader::Device(device) } => Some(device),
-        _ => None,
-    }
-}
-
-/// The topics that a change concerns by its key.
-fn topics_of(event: &Event) -> Vec<Topic> {
-    let is = |resource: Resource| resource.topic() == event.topic;
-    let gateway = || IdKind::Gateway.read(&event.key);
-    if is(Resource::Device) {
-        let of = |device| vec![Topic::DevicePolicy { device }, Topic::Directory { reader: Reader::Device(device) }];
-        IdKind::Device.read(&event.key).map(of).unwrap_or_default()
-    } else if is(Resource::Gateway) {
-        let of = |gateway| vec![Topic::DeploymentConfig { gateway }, Topic::Manifest { gateway }];
-        gateway().map(of).unwrap_or_default()
-    } else if is(Resource::KillList) {
-        let of = |gateway| vec![Topic::KillList { gateway }, Topic::Manifest { gateway }];
-        gateway().map(of).unwrap_or_default()
-    } else if is(Resource::SpcBundle) {
-        vec![Topic::SpcBundle]
-    } else {
-        Vec::new()
-    }
-}
-
-/// Whether a change may concern a topic of its tenant, whatever its key is.
-fn concerns(event: &Event, topic: Topic) -> bool {
-    let is = |resource: Resource| resource.topic() == event.topic;
-    // After a change of keys, anything may have to be signed again.
-    let of_all = is(Resource::TrustAnchors) || is(Resource::Tenant);
-    of_all
-        || match topic {
-            Topic::GatewayPolicy { .. } | Topic::DevicePolicy { .. } => is(Resource::Policy),
-            Topic::DeploymentConfig { .. } => is(Resource::GatewayPool),
-            Topic::Manifest { .. } => is(Resource::Policy) || is(Resource::GatewayPool) || is(Resource::SpcBundle),
-            Topic::Directory { reader } => {
-                let of_policy = is(Resource::Policy) && reader != Reader::Gateway;
-                of_policy || is(Resource::GatewayPool) || is(Resource::Gateway)
-            }
-            Topic::TrustAnchors | Topic::SpcBundle | Topic::KillList { .. } => false,
-        }
-}
-
-/// Whether a change may concern topics whatever its key is.
-fn is_wide(event: &Event) -> bool {
-    let wide = [
-        Resource::TrustAnchors,
-        Resource::Tenant,
-        Resource::Policy,
-        Resource::GatewayPool,
-        Resource::Gateway,
-        Resource::SpcBundle,
-    ];
-    wide.iter().any(|resource| resource.topic() == event.topic)
 }
 
 #[async_trait]

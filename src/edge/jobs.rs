@@ -17,11 +17,13 @@ const RETRY: Duration = Duration::from_secs(10);
 pub struct RecordReports {
     reports: Reports,
     store: Store,
+    /// How many devices and gateways must have reported on a canary before it is withdrawn.
+    least: i64,
 }
 
 impl RecordReports {
-    pub fn new(reports: &Reports, store: &Store) -> Self {
-        Self { reports: reports.clone(), store: store.clone() }
+    pub fn new(reports: &Reports, store: &Store, least: i64) -> Self {
+        Self { reports: reports.clone(), store: store.clone(), least }
     }
 }
 
@@ -35,6 +37,6 @@ impl Job for RecordReports {
     }
 
     async fn run(&self, _: &Run) -> Result<Report> {
-        Ok(Report::done(self.reports.flush(&self.store).await?))
+        Ok(Report::done(self.reports.flush(&self.store, self.least).await?))
     }
 }

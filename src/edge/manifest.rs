@@ -85,7 +85,8 @@ pub async fn manifest(
 ) -> Result<Artifact> {
     trust.latest_anchors(scope).await?;
     let bucket = canary::bucket(&IdKind::Gateway.show(gateway));
-    match trust.artifact(scope, GatewayView { bucket }).await {
+    let view = GatewayView { bucket };
+    match view.signed(store, trust, scope).await {
         Ok(_) => {}
         Err(error) if error.kind == Kind::NotFound => {}
         Err(error) => return Err(error),

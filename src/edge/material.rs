@@ -61,7 +61,7 @@ pub struct Material {
     pub digest: Arc<str>,
     /// The envelope, in JSON.
     pub envelope: Bytes,
-    /// When to sign the next one, without a change.
+    /// When to read it again, and sign the next one, without a change.
     pub renew_at: Option<OffsetDateTime>,
     /// When this server had it.
     pub known_at: Instant,
@@ -87,15 +87,6 @@ pub enum State {
     Known(Arc<Material>),
 }
 
-impl State {
-    /// The same, but read again at a time at the latest.
-    pub fn renewed_by(self, time: OffsetDateTime) -> Self {
-        let Self::Known(material) = self else { return self };
-        let renew_at = Some(material.renew_at.map_or(time, |at| at.min(time)));
-        Self::Known(Arc::new(Material { renew_at, ..Material::clone(&material) }))
-    }
-}
-
 impl From<Artifact> for State {
     fn from(artifact: Artifact) -> Self {
         let life = artifact.expires_at - artifact.issued_at;
@@ -109,14 +100,28 @@ impl From<Artifact> for State {
     }
 }
 
+impl State {
+    /// The same, to be read again at a time if it is before that of the next signature.
+    pub(super) fn renewed_by(self, until: Option<OffsetDateTime>) -> Self {
+        match self {
+            Self::Known(material) => {
+                let renew_at = [material.renew_at, until].into_iter().flatten().min();
+                Self::Known(Arc::new(Material { renew_at, ..Material::clone(&material) }))
+            }
+            state => state,
+        }
+    }
+}
+
 impl From<Bundle> for State {
-    /// A policy ends with its publication, so it is never signed again for its time.
+    /// A policy ends with its publication: it is not signed again, but read again, because a canary is followed by the stable policy, and
+    /// a policy without a successor is withheld.
     fn from(bundle: Bundle) -> Self {
         Self::Known(Arc::new(Material {
             number: bundle.version,
             digest: bundle.digest.into(),
             envelope: bundle.envelope.into(),
-            renew_at: None,
+            renew_at: Some(bundle.expires_at),
             known_at: Instant::now(),
         }))
     }

@@ -4,6 +4,8 @@
 //! streams. A stream has no queue: when its client reads on, it gets the newest state.
 
 mod board;
+mod concern;
+mod due;
 mod gateway_stream;
 mod manifest;
 mod material;
@@ -11,6 +13,7 @@ mod measures;
 mod places;
 mod refresh;
 mod reports;
+mod rollout_watch;
 mod slot;
 mod watch;
 
@@ -22,4 +25,5 @@ pub use gateway_stream::{Follower, GatewayStream, Held, Message, Report};
 pub use manifest::manifest;
 pub use material::{Material, State, Topic};
 pub use reports::Reports;
+pub use rollout_watch::{RolloutEvent, watch as watch_rollout};
 pub use watch::{Event, watch};

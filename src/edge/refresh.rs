@@ -24,10 +24,12 @@ use crate::{
     },
     policy::{
         batch::{self, Wanted},
-        bundles,
+        bundles, ending,
         gateway_view::{self, GatewayView},
     },
-    spc, tenants,
+    spc,
+    store::Stamp,
+    tenants,
 };
 
 /// The number of tenants that are read at once.
@@ -48,11 +50,13 @@ impl Board {
 
     async fn keep_new(&self) {
         let (mut reading, turns) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
-        // Outside of the loop: the next check must come although the bell rings all the time.
+        // Outside of the loop: the next check must come although the bell rings all the time. It finds what the timer has missed, because
+        // the clock was set.
         let mut checks = interval(CHECK.min(self.heartbeat().interval().unsigned_abs()));
         loop {
             tokio::select! {
                 () = self.until_stale() => {}
+                () = self.until_due() => {}
                 _ = checks.tick() => self.mark_due(self.store().clock().now()),
             }
             for (scope, slots) in self.take_stale() {
@@ -168,19 +172,29 @@ impl Board {
         scope: TenantScope,
         mut slots: BTreeMap<u32, Arc<Slot>>,
     ) -> Result<Option<Views>> {
-        let rows = self.store().tenant(scope);
-        let bounds = gateway_view::bounds(&rows).await?;
+        ending::settle(self.store(), scope).await?;
+        let (rows, now) = (self.store().tenant(scope), self.store().clock().now().into());
+        let bounds = gateway_view::bounds(&rows, now).await?;
+        let until = bounds.until.map(Stamp::time);
         let mut views = Vec::new();
-        for end in bounds.iter().map(|bound| bound.percent).chain([u32::MAX]) {
+        for end in bounds.bounds.iter().map(|bound| bound.percent).chain([u32::MAX]) {
             // Those from the bound on.
             let from = slots.split_off(&end);
             let same = std::mem::replace(&mut slots, from);
             if let Some(&bucket) = same.keys().next() {
-                let read = self.trust().artifact(scope, GatewayView { bucket }).await.map(State::from);
+                let view = self.trust().artifact(scope, GatewayView { bucket }).await;
+                let read = view.map(|view| State::from(view).renewed_by(until));
                 views.push((read, same.into_values().collect()));
             }
         }
-        Ok((gateway_view::bounds(&rows).await? == bounds).then_some(views))
+        Ok((gateway_view::bounds(&rows, now).await? == bounds).then_some(views))
+    }
+
+    /// What devices should have now.
+    async fn wanted(&self, scope: TenantScope, devices: &[Uuid]) -> Result<Vec<Wanted>> {
+        ending::settle(self.store(), scope).await?;
+        let now = self.store().clock().now().into();
+        batch::of_devices(&self.store().tenant(scope), devices, now).await
     }
 
     /// The policies of devices: the tables are read once, and each resolution is signed once.
@@ -194,7 +208,7 @@ impl Board {
             return Vec::new();
         }
         let devices: Vec<Uuid> = slots.keys().copied().collect();
-        let wanted = match batch::of_devices(&self.store().tenant(scope), &devices).await {
+        let wanted = match self.wanted(scope, &devices).await {
             Ok(wanted) => wanted,
             Err(error) => return vec![(Err(error), slots.into_values().collect())],
         };
@@ -242,7 +256,7 @@ impl Board {
                 Some(slot)
             });
             let of = of.collect();
-            read.push((artifact.map(|artifact| State::from(artifact).renewed_by(again)), of));
+            read.push((artifact.map(|artifact| State::from(artifact).renewed_by(Some(again))), of));
         }
         // Devices that are not active.
         read.push((Ok(State::Absent), slots.into_values().collect()));
@@ -261,7 +275,10 @@ impl Board {
         };
         let mut shared: Option<State> = None;
         for slot in slots {
-            let state = shared.get_or_insert_with(|| self.shared(slot.tenant, state.clone()));
+            let state = shared.get_or_insert_with(|| {
+                self.note_due(slot.tenant, &state);
+                self.shared(slot.tenant, state.clone())
+            });
             slot.set(state.clone());
         }
     }

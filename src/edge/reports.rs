@@ -10,11 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     base::{Clock, Result, TenantId, TenantScope},
-    store::{
-        Stamp, Store, Tx,
-        columns::MaterialKind,
-        tables::{GatewayMaterialRow, TenantRows},
-    },
+    policy::{self, ending},
+    store::{Change, ChangeKind, Resource, Stamp, Store, Tx, columns::MaterialKind, tables::GatewayMaterialRow},
 };
 
 /// Maximum number of reports in one write.
@@ -71,24 +68,32 @@ impl Reports {
         self.keep(scope, gateway, kind, Reported { applied: None, refused });
     }
 
-    /// Writes the reports, and returns their number. On a failure they are kept.
-    pub async fn flush(&self, store: &Store) -> Result<u64> {
+    /// Writes the reports, and returns their number. On a failure they are kept. Canaries that too many gateways have refused then, if at
+    /// least `least` devices and gateways have reported, are withdrawn.
+    pub async fn flush(&self, store: &Store, least: i64) -> Result<u64> {
         let mut number = 0;
         let taken = std::mem::take(&mut *self.lock());
-        let mut failure = None;
+        let (mut failure, mut due) = (None, Vec::new());
         for OfTenant { scope, reports } in taken.into_values() {
             let mut reports: Vec<_> = reports.into_iter().map(|((gateway, kind), of)| (gateway, kind, of)).collect();
             // Servers that write the same rows lock them in one order.
             reports.sort_unstable_by_key(|(gateway, kind, _)| (*gateway, kind.as_str()));
             for batch in reports.chunks(BATCH) {
-                match store.maintain("gateway.reports", (scope, batch.to_vec()), write).await {
-                    Ok(()) => number += batch.len() as u64,
+                match store.maintain("gateway.reports", (scope, batch.to_vec(), least), write).await {
+                    Ok(canaries) => {
+                        number += batch.len() as u64;
+                        due.extend(canaries.into_iter().map(|canary| (scope, canary)));
+                    }
                     Err(error) => {
                         batch.iter().for_each(|(gateway, kind, of)| self.keep_older(scope, *gateway, *kind, of));
                         failure = Some(error);
                     }
                 }
             }
+        }
+        for (scope, canary) in due {
+            // After a failure, the job that ends canaries finds it.
+            ending::withdraw(store, scope, vec![canary], least).await?;
         }
         failure.map_or(Ok(number), Err)
     }
@@ -142,49 +147,36 @@ impl Reported {
     }
 }
 
-async fn write(tx: &Tx, (scope, reports): &(TenantScope, Vec<(Uuid, MaterialKind, Reported)>)) -> Result<()> {
+/// Writes reports of a tenant, and returns the canaries that must be withdrawn.
+async fn write(
+    tx: &Tx,
+    (scope, reports, least): &(TenantScope, Vec<(Uuid, MaterialKind, Reported)>, i64),
+) -> Result<Vec<Uuid>> {
     let rows = tx.tenant(*scope);
     let gateways: Vec<Uuid> = reports.iter().map(|(gateway, ..)| *gateway).collect();
     // A gateway may have been deleted since.
     let there: HashSet<Uuid> = rows.gateways().existing(&gateways).await?.into_iter().collect();
+    let mut due = Vec::new();
     for kind in MaterialKind::ALL {
         let reports: Vec<_> = reports.iter().filter(|(gateway, of, _)| of == kind && there.contains(gateway)).collect();
-        if !reports.is_empty() {
-            put(&rows, *scope, *kind, &reports).await?;
+        if reports.is_empty() {
+            continue;
         }
+        let gateways: Vec<Uuid> = reports.iter().map(|(gateway, ..)| *gateway).collect();
+        let mut known = rows.gateway_materials().locked(*kind, &gateways).await?;
+        let after = reports.iter().filter_map(|(gateway, _, reported)| {
+            let row = known.remove(gateway)?;
+            Some(reported.clone().after(row))
+        });
+        let mut after: Vec<_> = after.collect();
+        if *kind == MaterialKind::GatewayPolicy {
+            let change = Change::new(Resource::PolicyRollout, ChangeKind::Updated, scope.tenant().dashed());
+            tx.also_changed(change.within(scope.tenant()));
+            due.extend(policy::reports::count_gateways(&rows, &mut after, *least, tx.now().into()).await?);
+        }
+        rows.gateway_materials().put(after).await?;
     }
-    Ok(())
-}
-
-async fn put(
-    rows: &TenantRows<'_, impl crate::store::Db>,
-    scope: TenantScope,
-    kind: MaterialKind,
-    reports: &[&(Uuid, MaterialKind, Reported)],
-) -> Result<()> {
-    let gateways: Vec<Uuid> = reports.iter().map(|(gateway, ..)| *gateway).collect();
-    let mut known = rows.gateway_materials().of(kind, &gateways).await?;
-    let after = reports.iter().map(|(gateway, _, reported)| {
-        let row = known.remove(gateway).unwrap_or_else(|| nothing(scope, *gateway, kind));
-        reported.clone().after(row)
-    });
-    let after = after.collect();
-    rows.gateway_materials().put(after).await
-}
-
-/// The row of a gateway that has not reported yet.
-fn nothing(scope: TenantScope, gateway: Uuid, material: MaterialKind) -> GatewayMaterialRow {
-    GatewayMaterialRow {
-        tenant_id: scope.into(),
-        gateway_id: gateway,
-        material,
-        applied_number: 0,
-        applied_at: None,
-        refused_number: 0,
-        refused_code: String::new(),
-        refused_detail: String::new(),
-        refused_at: None,
-    }
+    Ok(due)
 }
 
 #[cfg(test)]
@@ -220,7 +212,7 @@ mod tests {
         let numbers = |row: &GatewayMaterialRow| (row.applied_number, row.refused_number);
         let scope = TenantScope::grant(&Access::Platform, TenantId::from_uuid(Uuid::from_u128(1)), "acme").unwrap();
         // Written by a server whose clock is ahead, and then by one with a right clock.
-        let row = nothing(scope, Uuid::from_u128(2), MaterialKind::GatewayPolicy);
+        let row = GatewayMaterialRow::none(scope.into(), Uuid::from_u128(2), MaterialKind::GatewayPolicy);
         let row = refusal(3, 800).after(applied(4, 900).after(row));
         let row = applied(5, 300).after(row);
         assert_eq!(numbers(&row), (5, 3));

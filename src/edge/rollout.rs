@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    base::{Cx, IdKind, Page, PageRequest, Result, TenantRef},
+    base::{Cx, IdKind, Page, PageRequest, Result, TenantRef, TenantScope},
     policy::{
         canary,
         gateway_view::{self, Wanted},
@@ -42,13 +42,17 @@ impl Rollout {
 /// A page of the gateways of a tenant, oldest first.
 pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageRequest) -> Result<Page<Rollout>> {
     let scope = tenants::reach(cx, store, tenant).await?;
+    read(store, scope, request).await
+}
+
+pub(super) async fn read(store: &Store, scope: TenantScope, request: PageRequest) -> Result<Page<Rollout>> {
     let rows = store.tenant(scope);
-    let wanted = gateway_view::wanted(&rows).await?;
+    let now = store.clock().now();
+    let wanted = gateway_view::wanted(&rows, now.into()).await?;
     let (gateways, total) = rows.gateways().page(None, request).await?;
     let page = Page::cut(request, gateways, total, |row| row.id);
     let ids: Vec<Uuid> = page.items.iter().map(|row| row.id).collect();
     let mut reports = rows.gateway_materials().of(MaterialKind::GatewayPolicy, &ids).await?;
-    let now = store.clock().now();
     Ok(page.map(|gateway| {
         let bucket = canary::bucket(&IdKind::Gateway.show(gateway.id));
         let of_bucket = wanted.iter().rev().find(|wanted| wanted.from <= bucket).copied();

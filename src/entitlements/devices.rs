@@ -3,7 +3,10 @@
 use uuid::Uuid;
 
 use crate::{
-    base::{Error, Result, TenantScope, error::Reason},
+    base::{
+        Error, Result, TenantScope,
+        error::{LimitReached, Reason},
+    },
     store::{Db, Tx, tables::TenantRows},
 };
 
@@ -20,16 +23,13 @@ pub async fn require_no_excess<C: Db>(rows: &TenantRows<'_, C>, user: Option<Uui
 /// Fails if there is no room for `more` devices.
 async fn require<C: Db>(rows: &TenantRows<'_, C>, user: Option<Uuid>, more: u64) -> Result<()> {
     let devices = rows.devices();
-    if let Some(limit) = limit(rows, "devices").await?
-        && devices.seats(None).await? + more > limit
-    {
-        return Err(reached(format!("the limit of {limit} devices is reached")));
+    if let Some(limit) = limit(rows, "devices").await? {
+        refuse_more("devices", "devices", limit, devices.seats(None).await?, more)?;
     }
     if let Some(user) = user
         && let Some(limit) = limit(rows, "devices_per_user").await?
-        && devices.seats(Some(user)).await? + more > limit
     {
-        return Err(reached(format!("the limit of {limit} devices per user is reached")));
+        refuse_more("devices_per_user", "devices per user", limit, devices.seats(Some(user)).await?, more)?;
     }
     Ok(())
 }
@@ -37,12 +37,10 @@ async fn require<C: Db>(rows: &TenantRows<'_, C>, user: Option<Uuid>, more: u64)
 /// Fails with FAILED_PRECONDITION if the tenant may have no further gateway. The tenant must be locked.
 pub async fn require_gateway(tx: &Tx, scope: TenantScope) -> Result<()> {
     let rows = tx.tenant(scope);
-    if let Some(limit) = limit(&rows, "gateways").await?
-        && rows.gateways().seats().await? >= limit
-    {
-        return Err(reached(format!("the limit of {limit} gateways is reached")));
+    match limit(&rows, "gateways").await? {
+        Some(limit) => refuse_more("gateways", "gateways", limit, rows.gateways().seats().await?, 1),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The limit of a tenant with this name; none if it has no limit. The plans themselves limit only users.
@@ -51,6 +49,11 @@ async fn limit<C: Db>(rows: &TenantRows<'_, C>, name: &str) -> Result<Option<u64
     Ok(settings.and_then(|settings| settings.overrides.get(name).and_then(serde_json::Value::as_u64)))
 }
 
-fn reached(message: String) -> Error {
-    Error::precondition(Reason::EntitlementExceeded, message)
+/// Fails if there is no room for `more` of a resource.
+fn refuse_more(resource: &'static str, words: &str, limit: u64, used: u64, more: u64) -> Result<()> {
+    if used.saturating_add(more) <= limit {
+        return Ok(());
+    }
+    let message = format!("the limit of {limit} {words} is reached");
+    Err(Error::limit_reached(Reason::EntitlementExceeded, message, LimitReached { resource, limit, used }))
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     base::Result,
     store::{
-        Db,
+        Db, Stamp,
         columns::{DeviceStatus, PolicyScopeKind},
         tables::{DeviceRow, PolicyRow, TenantRows},
     },
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub subject: Subject,
-    /// The key of its resolution; `None` if no policy is for it.
+    /// The key of its resolution; `None` if no valid policy is for it.
     pub resolution: Option<String>,
     /// The lowest version that it may get.
     pub least: i64,
@@ -37,6 +37,7 @@ struct Policies {
     stable: HashMap<Scope, i64>,
     /// Those that may be newer than the newest stable version of a device.
     canaries: Vec<PolicyRow>,
+    now: Stamp,
 }
 
 /// The gateway pools that the policy of a device names.
@@ -50,16 +51,16 @@ pub struct NamedPools {
 /// The number of devices in a query.
 const CHUNK: usize = 500;
 
-/// What these devices should have. Those that are not active, and unknown ones, are missing.
-pub async fn of_devices(rows: &TenantRows<'_, impl Db>, devices: &[Uuid]) -> Result<Vec<Wanted>> {
-    let policies = Policies::read(rows).await?;
+/// What these devices should have at a time. Those that are not active, and unknown ones, are missing.
+pub async fn of_devices(rows: &TenantRows<'_, impl Db>, devices: &[Uuid], now: Stamp) -> Result<Vec<Wanted>> {
+    let policies = Policies::read(rows, now).await?;
     let active = active(rows, devices).await?;
     Ok(active.into_iter().map(|(subject, floor)| policies.wanted(subject, floor)).collect())
 }
 
-/// The gateway pools that the policies of these devices name. Those that are not active, and unknown ones, are missing.
-pub async fn pools_of_devices(rows: &TenantRows<'_, impl Db>, devices: &[Uuid]) -> Result<Vec<NamedPools>> {
-    let policies = versions::published(rows, &rows.policies().all_active().await?).await?;
+/// The gateway pools that the policies of these devices name at a time. Those that are not active, and unknown ones, are missing.
+pub async fn pools_of_devices(rows: &TenantRows<'_, impl Db>, devices: &[Uuid], now: Stamp) -> Result<Vec<NamedPools>> {
+    let policies = versions::counting(rows, rows.policies().all_active().await?, now).await?;
     let pools = |(subject, _): (Subject, i64)| NamedPools {
         pools: resolve(&policies, &subject).map(|resolved| resolved.document.gateway_pools),
         subject,
@@ -100,17 +101,18 @@ async fn groups(rows: &TenantRows<'_, impl Db>, devices: &[DeviceRow]) -> Result
 }
 
 impl Policies {
-    async fn read(rows: &TenantRows<'_, impl Db>) -> Result<Self> {
-        let active = versions::published(rows, &rows.policies().all_active().await?).await?;
+    async fn read(rows: &TenantRows<'_, impl Db>, now: Stamp) -> Result<Self> {
+        let active = versions::counting(rows, rows.policies().all_active().await?, now).await?;
         let stable = rows.policies().newest_stable_of_scopes().await?;
         let stable: HashMap<_, _> = stable.into_iter().map(|(kind, id, version)| (scope(kind, id), version)).collect();
-        let of_tenant = stable.get(&Scope::Tenant).copied().unwrap_or_default();
-        let canaries = rows.policies().canaries_active_or_after(of_tenant).await?;
-        Ok(Self { active, stable, canaries })
+        // Those of scopes that every device is in.
+        let of_all = [Scope::Global, Scope::Tenant].iter().filter_map(|scope| stable.get(scope)).copied().max();
+        let canaries = rows.policies().canaries_active_or_after(of_all.unwrap_or_default()).await?;
+        Ok(Self { active, stable, canaries, now })
     }
 
     fn wanted(&self, subject: Subject, floor: i64) -> Wanted {
-        let resolution = resolution(&self.active, &subject).map(key_of_sources);
+        let resolution = resolution(&self.active, &subject, self.now).map(key_of_sources);
         let least = floor.max(self.newest_for(&subject));
         Wanted { subject, resolution, least }
     }
@@ -118,7 +120,7 @@ impl Policies {
     /// As [`versions::newest_for`].
     fn newest_for(&self, subject: &Subject) -> i64 {
         let groups = subject.groups.iter().copied().map(Scope::Group);
-        let scopes: Vec<_> = groups.chain([Scope::Tenant, Scope::Device(subject.device)]).collect();
+        let scopes: Vec<_> = groups.chain([Scope::Global, Scope::Tenant, Scope::Device(subject.device)]).collect();
         let stable = scopes.iter().filter_map(|scope| self.stable.get(scope)).copied().max().unwrap_or_default();
         let concerns = |row: &&PolicyRow| {
             let cohort = row.canary.as_ref();
@@ -132,6 +134,7 @@ impl Policies {
 
 fn scope(kind: PolicyScopeKind, id: Uuid) -> Scope {
     match kind {
+        PolicyScopeKind::Global => Scope::Global,
         PolicyScopeKind::Tenant => Scope::Tenant,
         PolicyScopeKind::Group => Scope::Group(id),
         PolicyScopeKind::Device => Scope::Device(id),

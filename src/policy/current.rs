@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::{
     resolve::{Published, Resolved, Subject, resolve},
-    versions,
+    standing, versions,
 };
 use crate::{
     base::{Error, Result, error::Reason},
     store::{
-        Db,
+        Db, Stamp,
         columns::DeviceStatus,
         tables::{DeviceRow, TenantRows},
     },
@@ -21,8 +21,10 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Current {
     pub subject: Subject,
-    /// The active versions for it.
+    /// The versions for it that count.
     pub policies: Vec<Published>,
+    /// Whether there is a canary for it whose end has to be recorded before its version is known.
+    pub is_unsettled: bool,
     /// The lowest version that the device may get: it has seen no higher one, and gets no other content under this one.
     pub least: i64,
 }
@@ -34,18 +36,20 @@ impl Current {
     }
 }
 
-/// The policies of a device. Fails with NOT_FOUND if there is no such device, with PERMISSION_DENIED if it is not active.
-pub async fn of_device(rows: &TenantRows<'_, impl Db>, device: Uuid) -> Result<Current> {
-    of(rows, &rows.devices().get(device).await?.ok_or_else(not_found)?).await
+/// The policies of a device at a time. Fails with NOT_FOUND if there is no such device, with PERMISSION_DENIED if it is not active.
+pub async fn of_device(rows: &TenantRows<'_, impl Db>, device: Uuid, now: Stamp) -> Result<Current> {
+    of(rows, &rows.devices().get(device).await?.ok_or_else(not_found)?, now).await
 }
 
 /// The same for a device that was read.
-pub async fn of(rows: &TenantRows<'_, impl Db>, device: &DeviceRow) -> Result<Current> {
+pub async fn of(rows: &TenantRows<'_, impl Db>, device: &DeviceRow, now: Stamp) -> Result<Current> {
     require_active(device)?;
     let subject = subject(rows, device).await?;
-    let policies = versions::of_device(rows, &subject).await?;
+    let active = rows.policies().active_for(subject.device, &subject.groups).await?;
+    let is_unsettled = active.iter().any(|row| standing::is_over(row, now));
+    let policies = versions::counting(rows, active, now).await?;
     let newest = versions::newest_for(rows, &subject).await?;
-    Ok(Current { subject, policies, least: device.policy_floor.max(newest) })
+    Ok(Current { subject, policies, is_unsettled, least: device.policy_floor.max(newest) })
 }
 
 /// Fails with PERMISSION_DENIED if a device is not active.

@@ -81,10 +81,10 @@ pub async fn explain(cx: &Cx, store: &Store, tenant: &TenantRef, question: &Ques
     if device.status != DeviceStatus::Active {
         return Ok(denied(Grounds::DeviceNotActive));
     }
-    let current = current::of(&rows, &device).await?;
+    let now = store.clock().now().into();
+    let current = current::of(&rows, &device, now).await?;
     let Some(resolved) = current.resolve() else { return Ok(denied(Grounds::NothingPublished)) };
-    let now = store.clock().now();
-    if resolved.expires_at().is_some_and(|end| end.time() <= now) {
+    if resolved.is_expired(now) {
         let oldest = resolved.sources.iter().min_by_key(|source| source.expires_at);
         return Ok(Explanation { policy: oldest.map(|policy| place(policy)), ..denied(Grounds::PolicyExpired) });
     }

@@ -3,26 +3,29 @@
 //! All gateways get the stable versions. A canary is only for gateways of its percentage, as for devices; gateways with the same canaries get
 //! the same bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
-use super::{canary, scope::Scope, versions};
+use super::{canary, ending, scope::Scope, standing, versions};
 use crate::{
     base::{
         Error, IdKind, Kind, Result, TenantId, TenantScope, digest::sha256_hex, error::Reason, rfc3339::whole_seconds,
     },
     store::{
-        Db, Stamp,
-        columns::{ArtifactKind, PolicyChannel, PolicyState},
+        Db, Stamp, Store,
+        columns::{ArtifactKind, PolicyChannel},
         tables::{PolicyRow, TenantRows},
     },
-    trust::{ArtifactSource, Content},
+    trust::{Artifact, ArtifactSource, Content, Trust},
 };
 
 /// How long a view is valid without a new one.
 const LIFE: Duration = Duration::days(7);
+/// The place of the view without canaries.
+const STABLE: &str = "stable";
 
 /// The policies for the gateways of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +49,15 @@ impl ArtifactSource for GatewayView {
             let text = "no policy is published for the tenant";
             return Err(Error::new(Kind::NotFound, Reason::PolicyVersionNotFound, text));
         }
-        let mut active = rows.policies().active(now.into()).await?;
-        active.retain(|row| self.has(row));
+        let (mut active, now) = (rows.policies().all_active().await?, Stamp::from(now));
+        active.retain(|row| self.has(row) && standing::counts(row, now));
         let canaries: Vec<_> = active.iter().filter(|row| row.channel == PolicyChannel::Canary).collect();
-        let place = match canaries.is_empty() {
-            true => PolicyChannel::Stable.as_str().to_owned(),
-            false => sha256_hex(canaries.iter().map(|row| row.id.as_bytes().as_slice())),
+        let (place, channel) = match canaries.is_empty() {
+            true => (STABLE.to_owned(), PolicyChannel::Stable),
+            false => (place(canaries.iter().map(|row| row.id)), PolicyChannel::Canary),
         };
-        let channel = if canaries.is_empty() { PolicyChannel::Stable } else { PolicyChannel::Canary };
-        let until = active.iter().map(|row| row.expires_at.time()).max();
+        // What has expired stays in the view, so that gateways deny what it is for.
+        let until = active.iter().map(|row| row.expires_at).filter(|end| now < *end).max().map(Stamp::time);
         let tenant = scope.tenant();
         let policies = policies(rows, tenant, &active).await?;
         let mut members = Map::new();
@@ -72,8 +75,17 @@ pub struct Bound {
     pub version: i64,
 }
 
-/// The buckets at which the policies of gateways change, lowest first: gateways between two of them get the same.
-pub async fn bounds(rows: &TenantRows<'_, impl Db>) -> Result<Vec<Bound>> {
+/// Where and when the policies of gateways change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Lowest first: gateways between two of them get the same.
+    pub bounds: Vec<Bound>,
+    /// When the first canary ends.
+    pub until: Option<Stamp>,
+}
+
+/// Where and when the policies of gateways change.
+pub async fn bounds(rows: &TenantRows<'_, impl Db>, now: Stamp) -> Result<Bounds> {
     let stable = rows.policies().newest_stable().await?;
     // Also those that were replaced, whose numbers gateways may have seen.
     let canaries = rows.policies().canaries_active_or_after(stable).await?;
@@ -82,8 +94,9 @@ pub async fn bounds(rows: &TenantRows<'_, impl Db>) -> Result<Vec<Bound>> {
             canaries.iter().filter(|row| row.canary.as_ref().is_some_and(|it| it.percent == Some(percent)));
         of_percent.map(PolicyRow::least_after).max().unwrap_or_default()
     };
-    let bounds = bounds_of(&canaries).into_iter();
-    Ok(bounds.map(|percent| Bound { percent, version: version(percent) }).collect())
+    let bounds = bounds_of(&canaries).into_iter().map(|percent| Bound { percent, version: version(percent) });
+    let ends = canaries.iter().filter(|row| standing::counts(row, now)).map(|row| row.expires_at);
+    Ok(Bounds { bounds: bounds.collect(), until: ends.min() })
 }
 
 fn bounds_of(canaries: &[PolicyRow]) -> BTreeSet<u32> {
@@ -103,8 +116,8 @@ pub struct Wanted {
     pub since: Stamp,
 }
 
-/// The versions that gateways should have, by their first buckets, lowest first.
-pub async fn wanted(rows: &TenantRows<'_, impl Db>) -> Result<Vec<Wanted>> {
+/// The versions that gateways should have at a time, by their first buckets, lowest first.
+pub async fn wanted(rows: &TenantRows<'_, impl Db>, now: Stamp) -> Result<Vec<Wanted>> {
     let stable = rows.policies().newest_stable().await?;
     let canaries = rows.policies().canaries_active_or_after(stable).await?;
     let published_at = rows.policies().version(stable).await?.map_or(Stamp::from_micros(0), |row| row.published_at);
@@ -112,7 +125,7 @@ pub async fn wanted(rows: &TenantRows<'_, impl Db>) -> Result<Vec<Wanted>> {
         let view = GatewayView { bucket: from };
         let of_view = || canaries.iter().filter(|row| view.has(row));
         let newest = of_view().filter(|row| row.least_after() > stable).max_by_key(|row| row.least_after());
-        let is_canary = of_view().any(|row| row.state == PolicyState::Active);
+        let is_canary = of_view().any(|row| standing::counts(row, now));
         Wanted {
             from,
             version: newest.map_or(stable, PolicyRow::least_after),
@@ -123,7 +136,59 @@ pub async fn wanted(rows: &TenantRows<'_, impl Db>) -> Result<Vec<Wanted>> {
     Ok([0].into_iter().chain(bounds_of(&canaries)).map(wanted).collect())
 }
 
+/// The canaries in the policies of gateways, and the numbers under which gateways have them.
+#[derive(Debug)]
+pub struct Judged {
+    stable: i64,
+    /// Those that are active, or began or ended after the newest stable version.
+    canaries: Vec<PolicyRow>,
+    /// The numbers of the signed views, by their places.
+    numbers: HashMap<String, i64>,
+    now: Stamp,
+}
+
+impl Judged {
+    pub async fn read(rows: &TenantRows<'_, impl Db>, now: Stamp) -> Result<Self> {
+        let stable = rows.policies().newest_stable().await?;
+        let mut canaries = rows.policies().canaries_active_or_after(stable).await?;
+        // As in a view.
+        canaries.sort_unstable_by_key(|row| row.version);
+        let numbers = match canaries.iter().any(|row| standing::counts(row, now)) {
+            true => rows.artifacts().numbers(ArtifactKind::GatewayPolicy).await?,
+            false => HashMap::new(),
+        };
+        Ok(Self { stable, canaries, numbers, now })
+    }
+
+    /// The canaries that a gateway of a bucket has if it has the view with this number; none if it is not the current one.
+    pub fn canaries(&self, bucket: u32, number: i64) -> Vec<Uuid> {
+        let view = GatewayView { bucket };
+        let of_view = || self.canaries.iter().filter(|row| view.has(row));
+        let canaries: Vec<_> = of_view().filter(|row| standing::counts(row, self.now)).map(|row| row.id).collect();
+        let least = of_view().map(PolicyRow::least_after).max().unwrap_or_default().max(self.stable);
+        let signed = self.numbers.get(&place(canaries.iter().copied())).copied().unwrap_or_default();
+        if !canaries.is_empty() && (least..=signed).contains(&number) { canaries } else { Vec::new() }
+    }
+
+    /// Whether a canary is active.
+    pub fn is_active(&self, id: Uuid) -> bool {
+        self.canaries.iter().any(|row| row.id == id && standing::counts(row, self.now))
+    }
+}
+
+/// The place of the view with these canaries, oldest first.
+fn place(canaries: impl IntoIterator<Item = Uuid>) -> String {
+    let canaries: Vec<_> = canaries.into_iter().collect();
+    sha256_hex(canaries.iter().map(|id| id.as_bytes().as_slice()))
+}
+
 impl GatewayView {
+    /// The signed view. The ends of canaries are recorded first, so that their gateways get other policies under a higher number.
+    pub async fn signed(self, store: &Store, trust: &Trust, scope: TenantScope) -> Result<Artifact> {
+        ending::settle(store, scope).await?;
+        trust.artifact(scope, self).await
+    }
+
     /// The number of the newest version, in any state, that the gateways of the bucket may have seen.
     async fn newest(self, rows: &TenantRows<'_, impl Db>) -> Result<i64> {
         let stable = rows.policies().newest_stable().await?;
@@ -151,7 +216,7 @@ fn shown(tenant: TenantId, row: &PolicyRow, document: super::document::Document)
         "policy_id": IdKind::Policy.show(row.id),
         "version": row.version,
         "channel": row.channel.as_str(),
-        "scope": {"type": scope.kind().as_str(), "id": scope.shown_id(tenant)},
+        "scope": scope.to_json(tenant),
         "priority": row.priority,
         "digest": format!("sha256:{}", row.digest),
         "expires_at": whole_seconds(row.expires_at.time())?,

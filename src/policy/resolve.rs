@@ -88,7 +88,7 @@ impl Published {
     /// Whether a device gets it.
     fn is_for(&self, subject: &Subject) -> bool {
         let in_scope = match self.scope {
-            Scope::Tenant => true,
+            Scope::Global | Scope::Tenant => true,
             Scope::Group(group) => subject.groups.contains(&group),
             Scope::Device(device) => device == subject.device,
         };
@@ -102,6 +102,7 @@ impl Published {
             Scope::Device(device) => (0, 0, device),
             Scope::Group(group) => (1, self.priority, group),
             Scope::Tenant => (2, 0, Uuid::nil()),
+            Scope::Global => (3, 0, Uuid::nil()),
         }
     }
 }
@@ -115,6 +116,11 @@ impl Resolved<'_> {
     /// The time from which the policy is not valid: the earliest expiry of what its sections came from.
     pub fn expires_at(&self) -> Option<Stamp> {
         self.sources.iter().map(|source| source.expires_at).min()
+    }
+
+    /// Whether the policy is no longer valid, so that its devices must deny.
+    pub fn is_expired(&self, now: Stamp) -> bool {
+        self.expires_at().is_some_and(|end| end <= now)
     }
 
     /// `canary` if a section came from one.
@@ -145,9 +151,11 @@ pub fn resolve<'p>(policies: &'p [Published], subject: &Subject) -> Option<Resol
 }
 
 /// The ids of the policies that a device's sections come from, widest scope first: devices with the same ids have the same policy. `None`
-/// if none is for it.
-pub fn resolution(policies: &[Published], subject: &Subject) -> Option<Vec<Uuid>> {
-    Some(sources(&applicable(policies, subject))?.into_iter().map(|policy| policy.id).collect())
+/// if none is for it, or one of them has expired.
+pub fn resolution(policies: &[Published], subject: &Subject, now: Stamp) -> Option<Vec<Uuid>> {
+    let sources = sources(&applicable(policies, subject))?;
+    let is_valid = sources.iter().all(|policy| now < policy.expires_at);
+    is_valid.then(|| sources.into_iter().map(|policy| policy.id).collect())
 }
 
 /// The policies that sections come from, widest scope first; the widest one if there are no sections.

@@ -1,5 +1,6 @@
 //! The scope of a policy: whose devices it is for.
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -7,9 +8,11 @@ use crate::{
     store::{columns::PolicyScopeKind, tables::PolicyRow},
 };
 
-/// Whose devices a policy is for, within its tenant.
+/// Whose devices a policy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
+    /// All devices: of every tenant.
+    Global,
     Tenant,
     Group(Uuid),
     Device(Uuid),
@@ -31,15 +34,23 @@ impl Scope {
                 })?;
                 Ok((Self::Tenant, tenant))
             }
+            Some(PolicyScopeKind::Global) if id.is_some() => {
+                Err(invalid(Reason::InvalidArgument, "scope.id", "the scope global has no id"))
+            }
+            Some(PolicyScopeKind::Global) => Ok((Self::Global, None)),
             Some(PolicyScopeKind::Group) => Ok((Self::Group(id_of(IdKind::Group, "group not found")?), None)),
             Some(PolicyScopeKind::Device) => Ok((Self::Device(id_of(IdKind::Device, "device not found")?), None)),
-            None => Err(invalid(Reason::InvalidArgument, "scope.type", "scope.type must be tenant, group or device")),
+            None => {
+                let text = "scope.type must be global, tenant, group or device";
+                Err(invalid(Reason::InvalidArgument, "scope.type", text))
+            }
         }
     }
 
     /// The scope of a stored policy.
     pub fn of(row: &PolicyRow) -> Self {
         match row.scope_type {
+            PolicyScopeKind::Global => Self::Global,
             PolicyScopeKind::Tenant => Self::Tenant,
             PolicyScopeKind::Group => Self::Group(row.scope_id),
             PolicyScopeKind::Device => Self::Device(row.scope_id),
@@ -48,6 +59,7 @@ impl Scope {
 
     pub fn kind(self) -> PolicyScopeKind {
         match self {
+            Self::Global => PolicyScopeKind::Global,
             Self::Tenant => PolicyScopeKind::Tenant,
             Self::Group(_) => PolicyScopeKind::Group,
             Self::Device(_) => PolicyScopeKind::Device,
@@ -57,17 +69,27 @@ impl Scope {
     /// The stored id.
     pub fn id(self, tenant: TenantId) -> Uuid {
         match self {
+            Self::Global => Uuid::nil(),
             Self::Tenant => tenant.uuid(),
             Self::Group(id) | Self::Device(id) => id,
         }
     }
 
-    /// The public id.
-    pub fn shown_id(self, tenant: TenantId) -> String {
+    /// The public id, if it has one.
+    pub fn shown_id(self, tenant: TenantId) -> Option<String> {
         match self {
-            Self::Tenant => tenant.zero_trust(),
-            Self::Group(id) => IdKind::Group.show(id),
-            Self::Device(id) => IdKind::Device.show(id),
+            Self::Global => None,
+            Self::Tenant => Some(tenant.zero_trust()),
+            Self::Group(id) => Some(IdKind::Group.show(id)),
+            Self::Device(id) => Some(IdKind::Device.show(id)),
+        }
+    }
+
+    /// As it is signed and recorded: its type and its public id.
+    pub fn to_json(self, tenant: TenantId) -> Value {
+        match self.shown_id(tenant) {
+            Some(id) => json!({"type": self.kind().as_str(), "id": id}),
+            None => json!({"type": self.kind().as_str()}),
         }
     }
 }
@@ -93,7 +115,9 @@ mod tests {
         assert_eq!(field("group", None), "scope.id");
         assert_eq!(field("device", Some(GROUP)), "scope.id");
         assert_eq!(field("tenant", Some(GROUP)), "scope.id");
-        assert_eq!(field("global", None), "scope.type");
+        assert_eq!(field("world", None), "scope.type");
+        assert_eq!(field("global", Some(GROUP)), "scope.id");
+        assert_eq!(Scope::read("global", None).unwrap(), (Scope::Global, None));
         assert_eq!(Scope::read("", None).unwrap(), (Scope::Tenant, None));
     }
 }

@@ -6,11 +6,12 @@ use super::{
     canary,
     document::Document,
     resolve::{Published, Subject},
+    standing,
 };
 use crate::{
     base::{Cx, Error, IdKind, Page, PageRequest, Result, TenantId, TenantRef, error::Reason},
     store::{
-        Db, Store,
+        Db, Stamp, Store,
         tables::{PolicyRow, TenantRows, policy_place},
     },
     tenants,
@@ -54,9 +55,18 @@ pub async fn content(rows: &TenantRows<'_, impl Db>, row: &PolicyRow) -> Result<
     Document::from_json(text)
 }
 
-/// The active versions that a device may get, with their contents, for [`resolve`](super::resolve::resolve).
-pub async fn of_device(rows: &TenantRows<'_, impl Db>, subject: &Subject) -> Result<Vec<Published>> {
-    let versions = rows.policies().active_for(subject.device, &subject.groups).await?;
+/// The versions that count for a device at a time, with their contents, for [`resolve`](super::resolve::resolve).
+pub async fn of_device(rows: &TenantRows<'_, impl Db>, subject: &Subject, now: Stamp) -> Result<Vec<Published>> {
+    counting(rows, rows.policies().active_for(subject.device, &subject.groups).await?, now).await
+}
+
+/// Those of some versions that count at a time, with their contents.
+pub async fn counting(
+    rows: &TenantRows<'_, impl Db>,
+    mut versions: Vec<PolicyRow>,
+    now: Stamp,
+) -> Result<Vec<Published>> {
+    versions.retain(|row| standing::counts(row, now));
     published(rows, &versions).await
 }
 

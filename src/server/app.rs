@@ -196,6 +196,7 @@ impl App {
             outbox_retention: self.outbox_retention,
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,
+            canary_min_reports: self.settings.canary_min_reports,
         };
         jobs::start(&work, board)
     }

@@ -33,6 +33,7 @@ use crate::{
         jobs::{KeepLeases, TendIdentity},
     },
     operations::{PruneOperations, RunOperations},
+    policy::jobs::{EndCanaries, SpreadPolicies},
     providers::provisioner::Provisioner,
     spc::jobs::PruneSpcs,
     store::Store,
@@ -59,6 +60,8 @@ pub(super) struct Work<'a> {
     pub operation_retention: Duration,
     /// Whether the messaging surface starts with a tenant.
     pub messaging_bootstrap: bool,
+    /// How many devices and gateways must have reported on a canary before it is withdrawn.
+    pub canary_min_reports: i64,
 }
 
 pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
@@ -68,7 +71,7 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(AuditDenials::new(work.denials, store));
     jobs.start(AuditApiKeyUse::new(work.api_key_uses, store));
     jobs.start(RecordSightings::new(work.sightings, store));
-    jobs.start(RecordReports::new(work.reports, store));
+    jobs.start(RecordReports::new(work.reports, store, work.canary_min_reports));
     if work.messaging_bootstrap {
         jobs.start(Bootstrap::new(store));
     }
@@ -90,6 +93,8 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(DeleteExpiredTenants::new(store));
     jobs.start(PruneOperations::new(store, work.operation_retention));
     jobs.start(PruneDevices::new(store));
+    jobs.start(SpreadPolicies::new(store));
+    jobs.start(EndCanaries::new(store, work.canary_min_reports));
     jobs.start(AdvanceRotations::new(work.trust));
     jobs.start(PruneSpcs::new(store));
     jobs.start(EndSessions::new(store));
@@ -98,13 +103,15 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
 }
 
 /// The names of the jobs that one server runs for all servers, when they are due or requested.
-pub const ON_REQUEST: [&str; 11] = [
+pub const ON_REQUEST: [&str; 13] = [
     PruneDevices::NAME,
     PruneOperations::NAME,
     PruneRevocations::NAME,
+    SpreadPolicies::NAME,
     PruneIdempotencyKeys::NAME,
     AdvanceRotations::NAME,
     PruneOutbox::NAME,
+    EndCanaries::NAME,
     EndSessions::NAME,
     PruneSessions::NAME,
     PruneSpcs::NAME,
@@ -159,6 +166,7 @@ mod tests {
             outbox_retention: Duration::from_secs(60),
             operation_retention: Duration::from_secs(60),
             messaging_bootstrap: true,
+            canary_min_reports: 1,
         };
         let mut jobs = start(&work, board.clone());
         jobs.start(Relay::new(&store));

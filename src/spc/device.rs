@@ -12,7 +12,7 @@ use crate::{
         versions,
     },
     store::{
-        Db,
+        Db, Stamp,
         columns::DeviceStatus,
         tables::{DeviceRow, GatewayPoolRow, TenantRows, may_have_devices},
     },
@@ -28,7 +28,7 @@ pub(super) async fn is_active(conn: &impl Db, scope: TenantScope, device: &Devic
     Ok(user.is_some_and(|user| may_have_devices(user.status)))
 }
 
-/// The active policies for a device.
+/// The policies for a device.
 pub(super) struct Policies {
     pub subject: Subject,
     current: Vec<Published>,
@@ -37,9 +37,9 @@ pub(super) struct Policies {
 }
 
 impl Policies {
-    pub(super) async fn of(rows: &TenantRows<'_, impl Db>, device: &DeviceRow) -> Result<Self> {
+    pub(super) async fn of(rows: &TenantRows<'_, impl Db>, device: &DeviceRow, now: Stamp) -> Result<Self> {
         let subject = current::subject(rows, device).await?;
-        let current = versions::of_device(rows, &subject).await?;
+        let current = versions::of_device(rows, &subject, now).await?;
         let stable = current.iter().filter(|policy| policy.canary.is_none()).cloned().collect();
         Ok(Self { subject, current, stable })
     }

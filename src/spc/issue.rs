@@ -148,7 +148,7 @@ async fn grant(
     new: &Checked,
     now: OffsetDateTime,
 ) -> Result<Grant> {
-    let policies = Policies::of(rows, device).await?;
+    let policies = Policies::of(rows, device, now.into()).await?;
     let none = || Error::not_found(Reason::PolicyVersionNotFound, "no stable policy is published for the device");
     let (current, stable) = (policies.current().ok_or_else(none)?, policies.stable().ok_or_else(none)?);
     let policy = policy(rows, &stable, new.policy_version).await?;

@@ -255,7 +255,7 @@ async fn policy(
 ) -> Result<Verdict> {
     let Some(device) = device else { return Ok(Verdict::PolicySuperseded) };
     let rows = store.tenant(scope);
-    let policies = Policies::of(&rows, device).await?;
+    let policies = Policies::of(&rows, device, now.into()).await?;
     let issued_for = rows.policies().version(row.policy_version).await?;
     for source in policies.stable().map(|stable| stable.sources).unwrap_or_default() {
         let Some(current) = rows.policies().version(source.version).await? else { continue };

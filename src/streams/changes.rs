@@ -32,6 +32,8 @@ pub enum Interest {
     Spcs,
     /// Everything that a gateway needs.
     Materials,
+    /// Which policies gateways should have, and what they have said about them.
+    Rollout,
 }
 
 impl Interest {
@@ -55,6 +57,7 @@ impl Interest {
                 Resource::TrustAnchors,
                 Resource::Tenant,
             ],
+            Self::Rollout => &[Resource::Policy, Resource::Gateway, Resource::PolicyRollout],
             Self::Pools => &[Resource::GatewayPool, Resource::TrustAnchors, Resource::Tenant],
         }
     }
@@ -167,7 +170,17 @@ impl Waiter {
     /// Waits for the next change, and for a turn to read. Several changes in between count as one. After a cancelled wait, a
     /// change may be missed.
     pub async fn next(&mut self) -> Turn {
+        self.changed().await;
+        self.turn().await
+    }
+
+    /// Waits for the next change, without a turn. Cancel safe.
+    pub async fn changed(&mut self) {
         self.changed.notified().await;
+    }
+
+    /// Waits for a turn to read, without a change.
+    pub async fn turn(&self) -> Turn {
         Turn { _permit: self.changes.reading.clone().acquire_owned().await.ok() }
     }
 }

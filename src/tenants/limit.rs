@@ -3,7 +3,10 @@
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, Statement};
 
 use crate::{
-    base::{Error, Result, TenantName, error::Reason},
+    base::{
+        Error, Result, TenantName,
+        error::{LimitReached, Reason},
+    },
     store::{Count, Tx, execute, tables::tenants},
 };
 
@@ -21,8 +24,10 @@ pub(super) async fn check(tx: &Tx, name: &TenantName, max: u64) -> Result<()> {
     if taken > 0 {
         return Err(Error::exists(Reason::TenantExists, "a tenant with that name already exists"));
     }
-    if tenants::Entity::find().filter(tenants::exists()).fetch_count(tx.conn()).await? >= max {
-        return Err(Error::precondition(Reason::TenantLimitReached, "the tenant limit is reached"));
+    let used = tenants::Entity::find().filter(tenants::exists()).fetch_count(tx.conn()).await?;
+    if used >= max {
+        let limit = LimitReached { resource: "tenants", limit: max, used };
+        return Err(Error::limit_reached(Reason::TenantLimitReached, "the tenant limit is reached", limit));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::{
         bundles,
         document::Document,
         resolve::{Published, Subject, resolve},
+        standing,
     },
     store::{
         Db, Stamp,
@@ -41,14 +42,16 @@ impl Default for Policies {
 }
 
 impl Policies {
-    /// The policy of a device; none if none is published for it.
+    /// The policy of a device at a time; none if none is published for it.
     pub async fn effective(
         &self,
         rows: &TenantRows<'_, impl Db>,
         tenant: TenantId,
         subject: &Subject,
+        now: Stamp,
     ) -> Result<Option<Effective>> {
-        let versions = rows.policies().active_for(subject.device, &subject.groups).await?;
+        let mut versions = rows.policies().active_for(subject.device, &subject.groups).await?;
+        versions.retain(|row| standing::counts(row, now));
         let published = self.contents(rows, tenant, versions).await?;
         let Some(resolved) = resolve(&published, subject) else { return Ok(None) };
         let issued = rows.policy_bundles().version_of(&bundles::key_of(&resolved)).await?;

@@ -38,7 +38,7 @@ impl Admissions {
         let Some(place) = rows.admission_place(asking.gateway).await? else { return Ok(Err(Denial::PoolNotAllowed)) };
         let groups = groups(&rows, &subject).await?;
         let of = resolve::Subject { device, groups: groups.clone() };
-        let policy = self.policies.effective(&rows, asking.scope.tenant(), &of).await?;
+        let policy = self.policies.effective(&rows, asking.scope.tenant(), &of, now.into()).await?;
         let session = match question.session {
             Some(id) => session(&rows, id, device, asking.gateway).await?,
             None => None,

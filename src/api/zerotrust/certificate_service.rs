@@ -3,7 +3,7 @@
 use crate::{
     api::{
         Deps, handlers::zerotrust::v1::certificate_service::CertificateService, timestamp,
-        zerotrust::rotation_service::tenant_or_installation,
+        zerotrust::request::tenant_or_installation,
     },
     base::{Cx, Result},
     proto::zerotrust::v1::{ExpiringCertificate, ListExpiringCertificatesRequest, ListExpiringCertificatesResponse},

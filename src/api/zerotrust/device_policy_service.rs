@@ -64,7 +64,7 @@ impl DevicePolicies {
         let (device, tenant) = (device(cx, named)?, cx.tenant()?);
         let read = || bundles::of_device(cx, &self.deps.store, &self.deps.trust, tenant, &device);
         let on = (Interest::Policies, device.as_str());
-        wait::current(cx, &self.deps, on, wait, |bundle: &Bundle| &bundle.digest, read).await
+        wait::current(cx, &self.deps, on, wait, read).await
     }
 }
 

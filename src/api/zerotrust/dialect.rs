@@ -1,11 +1,13 @@
 //! The error dialect of the zero-trust surface: `{"error": "<code>", "detail": "<text>"}`, with the invalid
-//! fields and the request id where they are known (zero-trust contract, section 2). Clients branch on `error`.
+//! fields, the limit that was reached and the request id where they are known (zero-trust contract, section 2). Clients branch on `error`.
 
 use std::collections::BTreeMap;
 
 use http::StatusCode;
+use prost::Message as _;
 use serde::Serialize;
 use tonic::Code;
+use tonic_types::pb;
 use transcoder::{Dialect, Failure, Origin, Rendered};
 
 use crate::base::Error;
@@ -21,7 +23,28 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     fields: Option<BTreeMap<&'a str, &'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<Limit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+}
+
+/// The limit that was reached (contract, section 4.10).
+#[derive(Serialize)]
+struct Limit {
+    resource: String,
+    limit: u64,
+    used: u64,
+}
+
+impl Limit {
+    /// That of the service's error, in the metadata of its `ErrorInfo`.
+    fn of(failure: &Failure) -> Option<Self> {
+        let info = failure.details.iter().find(|detail| detail.type_url.ends_with("/google.rpc.ErrorInfo"))?;
+        let mut metadata = pb::ErrorInfo::decode(info.value.as_slice()).ok()?.metadata;
+        let number = |name: &str| metadata.get(name)?.parse().ok();
+        let (limit, used) = (number("limit")?, number("used")?);
+        Some(Self { resource: metadata.remove("resource")?, limit, used })
+    }
 }
 
 impl Dialect for ZeroTrustDialect {
@@ -33,6 +56,7 @@ impl Dialect for ZeroTrustDialect {
             error: code(failure, status),
             detail: &failure.message,
             fields: at_fault.then(|| violations().collect()),
+            limit: if status == StatusCode::CONFLICT { Limit::of(failure) } else { None },
             request_id: failure.request_id.as_deref(),
         };
         Rendered {

@@ -18,7 +18,6 @@ use crate::{
     },
     streams::Interest,
     tenants,
-    trust::Artifact,
 };
 
 pub struct GatewayDirectory {
@@ -37,7 +36,7 @@ impl GatewayDirectoryService for GatewayDirectory {
         let tenant = cx.tenant()?;
         let read = || directory::get(cx, store, trust, tenant, reader, settings.heartbeat);
         let of = (Interest::Directory, id.as_str());
-        let found = wait::current(cx, &self.deps, of, wait, |found: &Artifact| &found.digest, read).await?;
+        let found = wait::current(cx, &self.deps, of, wait, read).await?;
         Ok(GetGatewayDirectoryResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
     }
 
@@ -48,7 +47,7 @@ impl GatewayDirectoryService for GatewayDirectory {
     ) -> Result<impl Stream<Item = Result<WatchGatewayDirectoryResponse>> + Send + 'static> {
         let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
         let (reader, _) = reader(cx)?;
-        let events = watch(cx, &self.deps.streams, (scope, Topic::Directory { reader }), message.resume);
+        let events = watch(cx, &self.deps.streams, (scope, Topic::Directory { reader }), message.resume)?;
         Ok(events.map(|event| event.map(|event| WatchGatewayDirectoryResponse { event: Some(event) })))
     }
 }

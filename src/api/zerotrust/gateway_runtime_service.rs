@@ -3,7 +3,7 @@
 use futures::{Stream, StreamExt};
 use uuid::Uuid;
 
-use super::wait::{self, Wait};
+use super::wait::{self, Awaited, Wait};
 use crate::{
     api::{
         Deps,
@@ -25,7 +25,6 @@ use crate::{
     spc::bundles,
     streams::Interest,
     tenants,
-    trust::{AnchorSet, Artifact},
 };
 
 pub struct GatewayRuntime {
@@ -41,7 +40,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         let wait = Wait::read(message.wait, message.known)?;
         let scope = self.scope(cx).await?;
         let read = || self.deps.trust.latest_anchors(scope);
-        let set = self.current(cx, Interest::Anchors, wait, |set: &AnchorSet| &set.digest, read).await?;
+        let set = self.current(cx, Interest::Anchors, wait, read).await?;
         Ok(GetGatewayTrustAnchorsResponse { envelope: Some(envelope(&set.envelope)?), digest: set.digest })
     }
 
@@ -52,8 +51,8 @@ impl GatewayRuntimeService for GatewayRuntime {
     ) -> Result<GetGatewayPolicyBundleResponse> {
         let wait = Wait::read(message.wait, message.known)?;
         let (scope, view) = (self.scope(cx).await?, GatewayView { bucket: bucket(cx)? });
-        let read = || self.deps.trust.artifact(scope, view);
-        let bundle = self.current(cx, Interest::Policies, wait, |bundle: &Artifact| &bundle.digest, read).await?;
+        let read = || view.signed(&self.deps.store, &self.deps.trust, scope);
+        let bundle = self.current(cx, Interest::Policies, wait, read).await?;
         Ok(GetGatewayPolicyBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
 
@@ -65,7 +64,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         let wait = Wait::read(message.wait, message.known)?;
         let scope = self.scope(cx).await?;
         let read = || bundles::full(&self.deps.store, &self.deps.trust, scope);
-        let bundle = self.current(cx, Interest::Spcs, wait, |bundle: &bundles::Bundle| &bundle.digest, read).await?;
+        let bundle = self.current(cx, Interest::Spcs, wait, read).await?;
         Ok(GetGatewaySpcBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
 
@@ -98,7 +97,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         let (scope, gateway) = (self.scope(cx).await?, gateway(cx)?);
         let config = DeploymentConfig { gateway, heartbeat: self.deps.settings.heartbeat };
         let read = || self.deps.trust.artifact(scope, config);
-        let found = self.current(cx, Interest::Pools, wait, |config: &Artifact| &config.digest, read).await?;
+        let found = self.current(cx, Interest::Pools, wait, read).await?;
         Ok(GetDeploymentConfigResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
     }
 
@@ -107,7 +106,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         let (scope, gateway) = (self.scope(cx).await?, gateway(cx)?);
         let (store, trust) = (&self.deps.store, &self.deps.trust);
         let read = || edge::manifest(store, trust, scope, gateway, self.deps.settings.heartbeat);
-        let found = self.current(cx, Interest::Materials, wait, |found: &Artifact| &found.digest, read).await?;
+        let found = self.current(cx, Interest::Materials, wait, read).await?;
         Ok(GetManifestResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
     }
 
@@ -127,7 +126,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         message: WatchManifestRequest,
     ) -> Result<impl Stream<Item = Result<WatchManifestResponse>> + Send + 'static> {
         let of = (self.scope(cx).await?, Topic::Manifest { gateway: gateway(cx)? });
-        let events = watch(cx, &self.deps.streams, of, message.resume);
+        let events = watch(cx, &self.deps.streams, of, message.resume)?;
         Ok(events.map(|event| event.map(|event| WatchManifestResponse { event: Some(event) })))
     }
 
@@ -137,7 +136,7 @@ impl GatewayRuntimeService for GatewayRuntime {
         message: WatchGatewaySpcBundleRequest,
     ) -> Result<impl Stream<Item = Result<WatchGatewaySpcBundleResponse>> + Send + 'static> {
         let of = (self.scope(cx).await?, Topic::SpcBundle);
-        let events = watch(cx, &self.deps.streams, of, message.resume);
+        let events = watch(cx, &self.deps.streams, of, message.resume)?;
         Ok(events.map(|event| event.map(|event| WatchGatewaySpcBundleResponse { event: Some(event) })))
     }
 }
@@ -149,15 +148,14 @@ impl GatewayRuntime {
         cx: &Cx,
         interest: Interest,
         wait: Option<Wait>,
-        digest: fn(&T) -> &str,
         read: impl Fn() -> F + Send,
     ) -> Result<T>
     where
-        T: Send,
+        T: Awaited,
         F: Future<Output = Result<T>> + Send,
     {
         let id = IdKind::Gateway.show(gateway(cx)?);
-        wait::current(cx, &self.deps, (interest, id.as_str()), wait, digest, read).await
+        wait::current(cx, &self.deps, (interest, id.as_str()), wait, read).await
     }
 
     /// The tenant of the gateway that calls.

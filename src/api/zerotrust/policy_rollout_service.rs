@@ -1,10 +1,19 @@
 //! `PolicyRolloutService`: how far the policies are that gateways enforce.
 
+use futures::{Stream, StreamExt};
+
 use crate::{
     api::{Deps, handlers::zerotrust::v1::policy_rollout_service::PolicyRolloutService, paging, timestamp},
     base::{Cx, IdKind, Result},
-    edge::rollout::{self, Rollout},
-    proto::zerotrust::v1::{GatewayRollout, GetPolicyRolloutRequest, GetPolicyRolloutResponse, RefusedUpdate},
+    edge::{
+        self, RolloutEvent,
+        rollout::{self, Rollout},
+    },
+    proto::zerotrust::v1::{
+        GatewayRollout, GetPolicyRolloutRequest, GetPolicyRolloutResponse, RefusedUpdate, WatchPolicyRolloutRequest,
+        WatchPolicyRolloutResponse,
+    },
+    tenants,
 };
 
 pub struct PolicyRollouts {
@@ -16,6 +25,33 @@ impl PolicyRolloutService for PolicyRollouts {
         let request = paging::request(cx, &message)?;
         let page = rollout::page(cx, &self.deps.store, cx.tenant()?, request).await?;
         Ok(paging::response(page, to_proto))
+    }
+
+    async fn watch_policy_rollout(
+        &self,
+        cx: &Cx,
+        _: WatchPolicyRolloutRequest,
+    ) -> Result<impl Stream<Item = Result<WatchPolicyRolloutResponse>> + Send + 'static> {
+        let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
+        let streams = &self.deps.streams;
+        let lost = streams.standing.rights_lost(cx);
+        let events = edge::watch_rollout(cx, &self.deps.store, &streams.changes, scope, lost);
+        Ok(events.map(|event| event.map(shown)))
+    }
+}
+
+fn shown(event: RolloutEvent) -> WatchPolicyRolloutResponse {
+    let of = |kind: &str| WatchPolicyRolloutResponse { r#type: kind.to_owned(), ..Default::default() };
+    match event {
+        RolloutEvent::State(rollout) => WatchPolicyRolloutResponse { gateway: Some(to_proto(*rollout)), ..of("state") },
+        RolloutEvent::Removed(id) => {
+            WatchPolicyRolloutResponse { removed_gateway_id: Some(IdKind::Gateway.show(id)), ..of("removed") }
+        }
+        RolloutEvent::Bookmark => of("bookmark"),
+        RolloutEvent::Drain { reconnect_after } => {
+            let milliseconds = i64::try_from(reconnect_after.as_millis()).unwrap_or(i64::MAX);
+            WatchPolicyRolloutResponse { reconnect_after_ms: Some(milliseconds), ..of("drain") }
+        }
     }
 }
 
@@ -39,5 +75,6 @@ fn to_proto(rollout: Rollout) -> GatewayRollout {
             at: reported.refused_at.map(|at| timestamp(at.time())),
         }),
         lag_seconds: rollout.lag_seconds,
+        wanted_since: rollout.wanted.map(|wanted| timestamp(wanted.since.time())),
     }
 }

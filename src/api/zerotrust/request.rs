@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    base::{Cx, Error, IdKind, Result, error::Reason},
+    base::{Cx, Error, IdKind, Result, TenantRef, error::Reason},
     identity::UserRef,
 };
 
@@ -19,6 +19,15 @@ pub(super) fn user_or_caller(cx: &Cx, user: Option<String>) -> Result<UserRef> {
     let own = || cx.caller.account.map(|account| IdKind::User.show(account));
     let user = user.or_else(own).ok_or_else(|| Error::missing_field("user_id"))?;
     user_ref(cx, user, None)
+}
+
+/// The tenant of the call; none for a platform caller that names none, which means the installation.
+pub(super) fn tenant_or_installation(cx: &Cx) -> Result<Option<&TenantRef>> {
+    match cx.tenant() {
+        Ok(tenant) => Ok(Some(tenant)),
+        Err(_) if cx.caller.is_platform() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A time with microsecond precision, which is what is stored. Errors name `field`.

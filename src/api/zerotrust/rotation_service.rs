@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Deps, handlers::zerotrust::v1::rotation_service::RotationService, paging, timestamp, zerotrust::request},
-    base::{Cx, Error, Result, TenantRef, error::Reason},
+    base::{Cx, Error, Result, error::Reason},
     proto::zerotrust::v1::{
         self as proto, GetRotationRequest, GetRotationResponse, ListRotationsRequest, ListRotationsResponse,
         RotateSpcKeysRequest, RotateSpcKeysResponse, RotateTrustAnchorsRequest, RotateTrustAnchorsResponse,
@@ -58,22 +58,13 @@ impl RotationService for Rotations {
     async fn list_rotations(&self, cx: &Cx, message: ListRotationsRequest) -> Result<ListRotationsResponse> {
         let request = paging::request(cx, &message)?;
         let filter = Filter { key_use: message.r#use.as_deref().map(key_use).transpose()?, running: message.running };
-        let page = self.deps.trust.rotations(cx, tenant_or_installation(cx)?, filter, request).await?;
+        let page = self.deps.trust.rotations(cx, request::tenant_or_installation(cx)?, filter, request).await?;
         Ok(paging::response(page, to_proto))
     }
 
     async fn get_rotation(&self, cx: &Cx, message: GetRotationRequest) -> Result<GetRotationResponse> {
-        let rotation = self.deps.trust.rotation(cx, tenant_or_installation(cx)?, &message.rotation_id).await?;
+        let rotation = self.deps.trust.rotation(cx, request::tenant_or_installation(cx)?, &message.rotation_id).await?;
         Ok(GetRotationResponse { rotation: Some(to_proto(rotation)) })
-    }
-}
-
-/// The tenant of the call; none for a platform caller that names none, which means the installation.
-pub(super) fn tenant_or_installation(cx: &Cx) -> Result<Option<&TenantRef>> {
-    match cx.tenant() {
-        Ok(tenant) => Ok(Some(tenant)),
-        Err(_) if cx.caller.is_platform() => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -63,8 +63,8 @@ impl SpcService for Spcs {
         let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
         let streams = &self.deps.streams;
         let events = match since_sequence {
-            Some(sequence) => watch_deltas(cx, streams, scope, resume, sequence).left_stream(),
-            None => watch(cx, streams, (scope, Topic::SpcBundle), resume).right_stream(),
+            Some(sequence) => watch_deltas(cx, streams, scope, resume, sequence)?.left_stream(),
+            None => watch(cx, streams, (scope, Topic::SpcBundle), resume)?.right_stream(),
         };
         Ok(events.map(|event| event.map(|event| WatchSpcBundleResponse { event: Some(event) })))
     }

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     api::Deps,
     base::{Basis, Cx, Error, IdKind, Result, error::Reason},
+    policy, spc,
     streams::Interest,
     tenants,
+    trust::{AnchorSet, Artifact},
 };
 
 /// The longest wait, in seconds.
@@ -32,18 +35,42 @@ impl Wait {
     }
 }
 
-/// What `read` returns; if the caller has it already, only after a change, or after the time. It depends on an interest, and on the
-/// device or gateway with a public id.
+/// What may be waited for.
+pub(super) trait Awaited: Send {
+    /// Differs from that of everything else.
+    fn digest(&self) -> &str;
+
+    /// When it is not valid any longer: what follows is read then, without a change.
+    fn expires_at(&self) -> OffsetDateTime;
+}
+
+macro_rules! awaited {
+    ($($of:ty),*) => {
+        $(impl Awaited for $of {
+            fn digest(&self) -> &str {
+                &self.digest
+            }
+
+            fn expires_at(&self) -> OffsetDateTime {
+                self.expires_at
+            }
+        })*
+    };
+}
+
+awaited!(AnchorSet, Artifact, policy::bundles::Bundle, spc::bundles::Bundle);
+
+/// What `read` returns; if the caller has it already, only after a change, after its end, or after the time. It depends on an interest, and
+/// on the device or gateway with a public id.
 pub(super) async fn current<T, F>(
     cx: &Cx,
     deps: &Deps,
     (interest, subject): (Interest, &str),
     wait: Option<Wait>,
-    digest: fn(&T) -> &str,
     read: impl Fn() -> F + Send,
 ) -> Result<T>
 where
-    T: Send,
+    T: Awaited,
     F: Future<Output = Result<T>> + Send,
 {
     let Some(Wait { time, known }) = wait else { return read().await };
@@ -53,11 +80,17 @@ where
     let mut found = read().await?;
     let until = Instant::now() + time;
     cx.extend(time);
-    while known.iter().any(|known| known == digest(&found)) {
+    while known.iter().any(|known| known == found.digest()) {
+        let left = Duration::try_from(found.expires_at() - deps.store.clock().now()).ok();
+        // What has expired and is still current is waited for as well: nothing follows yet.
+        let end = left.filter(|left| !left.is_zero()).map(|left| Instant::now() + left).filter(|end| *end < until);
         let waiting = async {
             tokio::select! {
                 turn = changes.next() => Some(turn),
-                () = sleep_until(until) => None,
+                () = sleep_until(end.unwrap_or(until)) => match end {
+                    Some(_) => Some(changes.turn().await),
+                    None => None,
+                },
                 () = cx.drain.draining() => None,
             }
         };

@@ -27,17 +27,18 @@ pub(super) fn watch(
     Ok(events.map(|event| event.and_then(|(event, resume)| shown(event, resume))))
 }
 
-/// The events of the bundle of revocations, each with those after what the client has: at first the bundle of a sequence.
+/// The events of the bundle of revocations, each with those after what the client has: at first the bundle of a sequence. Fails as
+/// [`watch`] does.
 pub(super) fn watch_deltas(
     cx: &Cx,
     streams: &Streams,
     scope: TenantScope,
     resume: String,
     sequence: i64,
-) -> impl Stream<Item = Result<WatchedArtifact>> + Send + 'static + use<> {
-    let events = edge::watch(cx, &streams.board, (scope, Topic::SpcBundle), resume, streams.standing.rights_lost(cx));
+) -> Result<impl Stream<Item = Result<WatchedArtifact>> + Send + 'static + use<>> {
+    let events = edge::watch(cx, &streams.board, (scope, Topic::SpcBundle), resume, streams.standing.rights_lost(cx))?;
     let (deltas, has) = (streams.deltas.clone(), Arc::new(AtomicI64::new(sequence)));
-    events.then(move |event| {
+    Ok(events.then(move |event| {
         let (deltas, has) = (deltas.clone(), has.clone());
         async move {
             let (event, resume) = event?;
@@ -54,7 +55,7 @@ pub(super) fn watch_deltas(
                 reconnect_after_ms: None,
             })
         }
-    })
+    }))
 }
 
 fn shown(event: Event, resume: String) -> Result<WatchedArtifact> {

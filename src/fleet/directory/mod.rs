@@ -38,11 +38,14 @@ pub enum Reader {
     Gateway,
 }
 
-/// A directory, and the readers that get it, with the groups of devices.
+/// Readers with their groups, which only devices have.
+type Readers = Vec<(Reader, Vec<Uuid>)>;
+
+/// A directory, and the readers that get it.
 #[derive(Debug)]
 pub struct Listed {
     pub artifact: Result<Artifact>,
-    pub readers: Vec<(Reader, Vec<Uuid>)>,
+    pub readers: Readers,
 }
 
 /// The directory of a device or a gateway. Fails with PERMISSION_DENIED if the device is not active.
@@ -72,7 +75,11 @@ pub async fn of_readers(
 ) -> Result<Vec<Listed>> {
     let rows = store.tenant(scope);
     let devices: Vec<Uuid> = readers.iter().filter_map(|reader| reader.device()).collect();
-    let devices = if devices.is_empty() { Vec::new() } else { batch::pools_of_devices(&rows, &devices).await? };
+    let devices = if devices.is_empty() {
+        Vec::new()
+    } else {
+        batch::pools_of_devices(&rows, &devices, store.clock().now().into()).await?
+    };
     // The first call makes the keys.
     let key = trust.signer_of(scope, KeyUse::PolicySigning).await?;
     let listing = Listing::read(&rows, store.clock().now(), heartbeat).await?;
@@ -81,7 +88,7 @@ pub async fn of_readers(
         Some(row) => (listing, row),
         None => store.maintain("gateway.directory.number", (scope, key.clone(), heartbeat), number).await?,
     };
-    let mut places: BTreeMap<String, (Listing, Vec<(Reader, Vec<Uuid>)>)> = BTreeMap::new();
+    let mut places: BTreeMap<String, (Listing, Readers)> = BTreeMap::new();
     let mut add = |listing: Listing, reader, groups| {
         let place = sha256_hex(listing.pools.iter().map(|pool| pool.row.id.as_bytes().as_slice()));
         places.entry(place).or_insert_with(|| (listing, Vec::new())).1.push((reader, groups));

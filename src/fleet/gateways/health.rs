@@ -121,9 +121,9 @@ impl Observed<'_> {
 }
 
 /// Reads what a tenant wants its gateways to apply.
-pub async fn wanted(rows: &TenantRows<'_, impl Db>) -> Result<Wanted> {
+pub async fn wanted(rows: &TenantRows<'_, impl Db>, now: OffsetDateTime) -> Result<Wanted> {
     Ok(Wanted {
-        policies: gateway_view::wanted(rows).await?,
+        policies: gateway_view::wanted(rows, now.into()).await?,
         anchors: rows.anchor_sets().latest().await?.map_or(0, |set| set.sequence),
     })
 }
@@ -216,6 +216,7 @@ mod tests {
             refused_code: String::new(),
             refused_detail: String::new(),
             refused_at: None,
+            canaries: Default::default(),
         }
     }
 

@@ -104,7 +104,7 @@ async fn observed(
     heartbeat: Heartbeat,
 ) -> Result<Vec<Gateway>> {
     let mut gateways = Vec::with_capacity(rows.len());
-    let wanted = health::wanted(tables).await?;
+    let wanted = health::wanted(tables, now).await?;
     for rows in rows.chunks(AT_ONCE) {
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let mut credentials = tables.gateways().credentials(&ids).await?;

@@ -10,7 +10,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 pub use self::payload::{Issue, payload};
-use super::{current, resolve::Resolved};
+use super::{current, ending, resolve::Resolved};
 use crate::{
     base::{Cx, Error, IdKind, Kind, Result, TenantRef, TenantScope, digest::sha256_hex, error::Reason},
     store::{
@@ -50,8 +50,8 @@ struct New {
     key: Arc<ArtifactKey>,
 }
 
-/// The policy of a device. Fails with NOT_FOUND if there is no such device or no policy for it, with PERMISSION_DENIED if the device is
-/// not active.
+/// The policy of a device. Fails with NOT_FOUND if there is no such device, no policy for it, or only one that has expired; with
+/// PERMISSION_DENIED if the device is not active.
 pub async fn of_device(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef, device: &str) -> Result<Bundle> {
     let scope = tenants::reach(cx, store, tenant).await?;
     let device = IdKind::Device.read(device).ok_or_else(current::not_found)?;
@@ -65,8 +65,16 @@ pub async fn of_device(cx: &Cx, store: &Store, trust: &Trust, tenant: &TenantRef
 }
 
 async fn attempt(store: &Store, trust: &Trust, scope: TenantScope, device: Uuid) -> Result<Bundle> {
-    let current = current::of_device(&store.tenant(scope), device).await?;
+    let now = store.clock().now().into();
+    let current = current::of_device(&store.tenant(scope), device, now).await?;
+    if current.is_unsettled {
+        ending::settle(store, scope).await?;
+        return Err(changed());
+    }
     let resolved = current.resolve().ok_or_else(nothing_published)?;
+    if resolved.is_expired(now) {
+        return Err(expired());
+    }
     of_resolution(store, trust, scope, device, (&key_of(&resolved), current.least)).await
 }
 
@@ -100,11 +108,14 @@ pub async fn of_resolution(
 async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
     // Locked: of several first calls, one issues the bundle. Nothing is published, and no group changes, meanwhile.
     let (_, scope) = tenants::resolve_locked(tx, &TenantRef::Id(new.scope.tenant())).await?;
-    let rows = tx.tenant(scope);
-    let current = current::of_device(&rows, new.device).await?;
+    let (rows, now) = (tx.tenant(scope), tx.now());
+    let current = current::of_device(&rows, new.device, now.into()).await?;
     let resolved = current.resolve().ok_or_else(nothing_published)?;
+    if resolved.is_expired(now.into()) {
+        return Err(expired());
+    }
     let resolution = key_of(&resolved);
-    if resolution != new.resolution {
+    if current.is_unsettled || resolution != new.resolution {
         // Of another device with the resolution that was asked for, it would be the wrong policy.
         return Err(changed());
     }
@@ -119,11 +130,10 @@ async fn issue(tx: &Tx, new: &New) -> Result<PolicyBundleRow> {
     // One that another key signed is signed anew: its devices must get neither a lower version nor an earlier one of the same version.
     let before = rows.policy_bundles().of(&resolution).await?;
     let version = before.as_ref().map_or(least, |before| least.max(before.version));
-    let issued_at = match before {
-        // Payloads have whole seconds: in the same one, it would have the same digest, and look like the one before.
-        Some(before) if before.version == version => tx.now().max(before.issued_at.time() + Duration::SECOND),
-        _ => tx.now(),
-    };
+    // Later than any other of this version, which its devices may have had. Payloads have whole seconds: in the same one, it could have the
+    // same digest, and look like the one before.
+    let last = rows.policy_bundles().last_issued(version).await?;
+    let issued_at = last.map_or(now, |last| now.max(last.time() + Duration::SECOND));
     let expires_at = resolved.expires_at().ok_or_else(nothing_published)?;
     let issue =
         Issue { bundle_id: tx.new_id(), tenant: scope.tenant(), version, issued_at, expires_at: expires_at.time() };
@@ -160,6 +170,12 @@ pub(super) fn key_of_sources(sources: impl IntoIterator<Item = Uuid>) -> String 
 /// Without a policy, a device must deny.
 fn nothing_published() -> Error {
     Error::new(Kind::NotFound, Reason::PolicyVersionNotFound, "no policy is published for the device")
+}
+
+/// An outdated policy is not used, so the device must deny.
+fn expired() -> Error {
+    let text = "the policy of the device has expired; an administrator must publish it again";
+    Error::new(Kind::NotFound, Reason::PolicyExpired, text)
 }
 
 impl From<PolicyBundleRow> for Bundle {

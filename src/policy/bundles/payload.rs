@@ -42,7 +42,9 @@ struct Payload<'a> {
 #[derive(Serialize)]
 struct Target {
     r#type: &'static str,
-    id: String,
+    /// The scope global has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +82,7 @@ pub fn payload(resolved: &Resolved<'_>, issue: &Issue) -> Result<Vec<u8>> {
 }
 
 fn source_of(scope: Scope, policy_id: String, issue: &Issue) -> Source {
-    let id = (scope != Scope::Tenant).then(|| scope.shown_id(issue.tenant));
+    let id = scope.shown_id(issue.tenant).filter(|_| scope != Scope::Tenant);
     Source { scope: scope.kind().as_str(), id, policy_id }
 }
 

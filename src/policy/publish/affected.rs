@@ -5,23 +5,25 @@ use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 use crate::{
-    base::Result,
+    base::{IdKind, Result},
     policy::{canary, scope::Scope},
     store::{
         Db,
         columns::PolicyCanary,
-        tables::{DeviceFilter, DeviceMember, TenantRows},
+        tables::{DeviceFilter, DeviceMember, TenantRows, count_devices, device_ids},
     },
 };
 
 /// Accounts whose groups are read at once.
 const AT_ONCE: usize = 500;
+/// Devices that are read at once.
+const PAGE: u64 = 5000;
 
 /// The number of devices in a scope, and in the cohort if there is one. Revoked devices do not count.
 pub(super) async fn count(rows: &TenantRows<'_, impl Db>, scope: Scope, cohort: Option<&PolicyCanary>) -> Result<u64> {
     let filter = match scope {
-        Scope::Tenant if cohort.is_none() => return rows.devices().seats(None).await,
-        Scope::Tenant => DeviceFilter::default(),
+        Scope::Global | Scope::Tenant if cohort.is_none() => return rows.devices().seats(None).await,
+        Scope::Global | Scope::Tenant => DeviceFilter::default(),
         Scope::Group(group) => DeviceFilter { group: Some(group), ..DeviceFilter::default() },
         Scope::Device(device) => DeviceFilter { device: Some(device), ..DeviceFilter::default() },
     };
@@ -37,6 +39,20 @@ pub(super) async fn count(rows: &TenantRows<'_, impl Db>, scope: Scope, cohort: 
         canary::is_in_cohort(cohort, device.id, &groups)
     };
     Ok(devices.iter().filter(is_in).count() as u64)
+}
+
+/// The number of devices of all tenants, and in a percentage if there is one. Revoked devices do not count.
+pub(super) async fn count_everywhere(conn: &impl Db, percent: Option<u32>) -> Result<u64> {
+    let Some(percent) = percent else { return count_devices(conn).await };
+    let (mut count, mut after) = (0, None);
+    loop {
+        let devices = device_ids(conn, after, PAGE).await?;
+        count += devices.iter().filter(|id| canary::bucket(&IdKind::Device.show(**id)) < percent).count() as u64;
+        if (devices.len() as u64) < PAGE {
+            return Ok(count);
+        }
+        after = devices.last().copied();
+    }
 }
 
 /// The groups of accounts.

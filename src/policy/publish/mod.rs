@@ -1,6 +1,7 @@
 //! The publication of policies (zero-trust contract, section 4.8).
 
 mod affected;
+mod global;
 mod plan;
 mod references;
 mod rules;
@@ -8,7 +9,11 @@ mod rules;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub use self::rules::{CanaryInput, Content, NewPolicy, ScopeInput};
+pub use self::{
+    global::{GlobalPublication, publish_global},
+    plan::replaced_state,
+    rules::{CanaryInput, Content, NewPolicy, ScopeInput},
+};
 use self::{plan::Plan, rules::Checked};
 use super::{diff::Diff, scope::Scope, versions::Version};
 use crate::{
@@ -79,9 +84,6 @@ pub(super) fn change(scope: TenantScope, row: &PolicyRow, kind: ChangeKind) -> C
 const RECORDED: usize = 100;
 
 fn recorded(scope: TenantScope, row: &PolicyRow, diff: &Diff) -> Value {
-    let of = Scope::of(row);
-    let few =
-        |names: &[String]| json!({"count": names.len(), "first": names.iter().take(RECORDED).collect::<Vec<_>>()});
     let canary = row.canary.as_ref().map(|canary| {
         json!({
             "percent": canary.percent, "groups": canary.group_ids.len(), "devices": canary.device_ids.len(),
@@ -89,8 +91,12 @@ fn recorded(scope: TenantScope, row: &PolicyRow, diff: &Diff) -> Value {
     });
     json!({
         "version": row.version, "channel": row.channel.as_str(), "digest": row.digest,
-        "scope": {"type": of.kind().as_str(), "id": of.shown_id(scope.tenant())},
+        "scope": Scope::of(row).to_json(scope.tenant()),
         "from_version": row.from_version, "canary": canary, "notes": row.notes,
         "added": few(&diff.added), "removed": few(&diff.removed), "changed": few(&diff.changed),
     })
+}
+
+fn few(names: &[String]) -> Value {
+    json!({"count": names.len(), "first": names.iter().take(RECORDED).collect::<Vec<_>>()})
 }

@@ -92,7 +92,7 @@ async fn current(rows: &TenantRows<'_, impl Db>, active: &[PolicyRow]) -> Result
     Ok(versions::published(rows, active).await?.into_iter().map(|policy| policy.document).collect())
 }
 
-fn refuse_stale(latest: i64, expected: Option<i64>) -> Result<()> {
+pub(super) fn refuse_stale(latest: i64, expected: Option<i64>) -> Result<()> {
     match expected {
         Some(expected) if expected != latest => {
             let message = format!("the latest version is {latest}, not {expected}; read it and publish again");
@@ -114,6 +114,9 @@ async fn source<'a>(rows: &TenantRows<'_, impl Db>, tenant: TenantScope, new: &'
             let unknown = || Error::invalid(Reason::PolicyVersionNotFound, "from_version", "policy version not found");
             let row = rows.policies().version(*version).await?.ok_or_else(unknown)?;
             let scope = Scope::of(&row);
+            if scope == Scope::Global {
+                return Err(only_platform());
+            }
             if given.is_some_and(|given| given != scope) {
                 let message = format!("version {version} has another scope; leave out scope");
                 return Err(Error::invalid(Reason::InvalidArgument, "scope", message));
@@ -125,9 +128,16 @@ async fn source<'a>(rows: &TenantRows<'_, impl Db>, tenant: TenantScope, new: &'
     }
 }
 
+/// Global versions are those of the platform.
+fn only_platform() -> Error {
+    let text = "the version is global; only the platform publishes it";
+    Error::denied(Reason::PlatformRequired, text)
+}
+
 /// The scope of a request. That of the tenant may name only the tenant of the call.
 fn given_scope(tenant: TenantScope, new: &Checked) -> Result<Option<Scope>> {
     match new.scope {
+        Some((Scope::Global, _)) => Err(only_platform()),
         Some((_, Some(named))) if named != tenant.tenant() => {
             Err(Error::invalid(Reason::InvalidArgument, "scope.id", "scope.id must be the id of the tenant"))
         }
@@ -139,11 +149,16 @@ fn given_scope(tenant: TenantScope, new: &Checked) -> Result<Option<Scope>> {
 /// the canary. A canary is promoted if its content becomes stable.
 fn replaced(active: Vec<PolicyRow>, channel: PolicyChannel, from: Option<i64>) -> Vec<(PolicyRow, PolicyState)> {
     let replaced = active.into_iter().filter(|row| channel == PolicyChannel::Stable || row.channel == channel);
-    let state = |row: &PolicyRow| {
-        let promoted = channel == PolicyChannel::Stable && row.channel == PolicyChannel::Canary;
-        if promoted && from == Some(row.version) { PolicyState::Promoted } else { PolicyState::Superseded }
-    };
-    replaced.map(|row| (state(&row), row)).map(|(state, row)| (row, state)).collect()
+    replaced
+        .map(|row| (replaced_state(row.channel, row.version, channel, from), row))
+        .map(|(state, row)| (row, state))
+        .collect()
+}
+
+/// The state of a version that a publication to a channel replaces, whose content may be that of a version.
+pub fn replaced_state(replaced: PolicyChannel, version: i64, channel: PolicyChannel, from: Option<i64>) -> PolicyState {
+    let promoted = channel == PolicyChannel::Stable && replaced == PolicyChannel::Canary;
+    if promoted && from == Some(version) { PolicyState::Promoted } else { PolicyState::Superseded }
 }
 
 fn row(
@@ -172,6 +187,8 @@ fn row(
         expires_at: (by.now + new.life).into(),
         reported: 0,
         refused: 0,
+        gateways_reported: 0,
+        gateways_refused: 0,
         ended_version: None,
     }
 }

@@ -20,7 +20,7 @@ pub(super) async fn require_scope(rows: &TenantRows<'_, impl Db>, scope: Scope) 
         Scope::Device(device) if rows.devices().existing(&[device]).await?.is_empty() => {
             Err(Error::invalid(Reason::DeviceNotFound, "scope.id", "device not found"))
         }
-        Scope::Group(_) | Scope::Tenant | Scope::Device(_) => Ok(()),
+        Scope::Global | Scope::Group(_) | Scope::Tenant | Scope::Device(_) => Ok(()),
     }
 }
 

@@ -2,18 +2,20 @@
 //! (zero-trust contract, sections 4.8 and 5.6; decisions, "Canary").
 
 mod canaries;
+mod of_gateways;
 mod rules;
 
 use uuid::Uuid;
 
 use self::rules::{Checked, check};
 pub use self::{
-    canaries::withdraw,
+    of_gateways::count_gateways,
     rules::{NewReport, NewVerdict},
 };
 use super::{
     bundles::key_of,
     current::{self, Current},
+    ending::withdraw,
 };
 use crate::{
     base::{Cx, Error, Result, TenantRef, TenantScope, error::Reason},
@@ -119,7 +121,7 @@ impl Reports {
             let text = "the tenant has no policy with this version";
             return Err(Error::invalid(Reason::PolicyVersionNotFound, "applied_policy.version", text));
         }
-        let current = current::of(&rows, &self.device).await?;
+        let current = current::of(&rows, &self.device, tx.now().into()).await?;
         let resolved = current.resolve();
         let bundle = match &resolved {
             Some(resolved) => rows.policy_bundles().of(&key_of(resolved)).await?,

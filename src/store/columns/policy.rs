@@ -53,6 +53,8 @@ word_column! {
 word_column! {
     /// The kind of a scope.
     PolicyScopeKind {
+        /// Every tenant.
+        Global = "global",
         Tenant = "tenant",
         Group = "group",
         Device = "device",
@@ -67,12 +69,14 @@ word_column! {
         Superseded = "superseded",
         /// A canary whose content was published to stable.
         Promoted = "promoted",
-        /// A canary that too many of its devices refused.
+        /// A canary that too many of its devices or gateways refused.
         Withdrawn = "withdrawn",
+        /// A canary whose time is over.
+        Expired = "expired",
     }
 }
 
-/// What a device reported about a canary that its policy comes from.
+/// What a device or a gateway reported about a canary that its policy comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CanaryVerdict {

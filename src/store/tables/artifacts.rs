@@ -1,5 +1,7 @@
 //! The signed artifacts of a tenant: the newest one of each kind and place.
 
+use std::collections::HashMap;
+
 use sea_orm::{
     IntoActiveModel, QueryOrder, QuerySelect,
     entity::prelude::*,
@@ -59,6 +61,20 @@ impl<C: Db> Rows<'_, C, Entity> {
     pub async fn of(&self, kind: ArtifactKind, place: &str) -> Result<Option<Model>> {
         let at = Column::Kind.eq(kind).and(Column::Place.eq(place));
         Ok(self.select().filter(at).fetch_one(self.conn).await?)
+    }
+
+    /// When the last artifact of a kind with a number was issued.
+    pub async fn last_issued(&self, kind: ArtifactKind, number: i64) -> Result<Option<Stamp>> {
+        let issued = self.select().filter(Column::Kind.eq(kind).and(Column::Number.eq(number)));
+        let last = issued.order_by_desc(Column::IssuedAt).limit(1).select_only().column(Column::IssuedAt);
+        Ok(last.into_tuple::<Stamp>().fetch_one(self.conn).await?)
+    }
+
+    /// The numbers of the artifacts of a kind, by their places.
+    pub async fn numbers(&self, kind: ArtifactKind) -> Result<HashMap<String, i64>> {
+        let all = self.select().filter(Column::Kind.eq(kind)).select_only();
+        let numbers = all.columns([Column::Place, Column::Number]).into_tuple::<(String, i64)>();
+        Ok(numbers.fetch_all(self.conn).await?.into_iter().collect())
     }
 
     /// Inserts or replaces an artifact.

@@ -281,6 +281,19 @@ fn with_key(device: &Model) -> Model {
     Model { name_key: fold(&device.name), ..device.clone() }
 }
 
+/// The number of devices of all tenants. Revoked ones do not count. For publications for every tenant.
+pub async fn count(conn: &impl Db) -> Result<u64> {
+    Ok(Entity::find().filter(Column::Status.ne(DeviceStatus::Revoked)).fetch_count(conn).await?)
+}
+
+/// The ids of devices of all tenants after one, at most `most`, without revoked ones. For publications for every tenant.
+pub async fn ids_after(conn: &impl Db, after: Option<Uuid>, most: u64) -> Result<Vec<Uuid>> {
+    let devices = Entity::find().filter(Column::Status.ne(DeviceStatus::Revoked));
+    let devices = devices.filter(Condition::all().add_option(after.map(|after| Column::Id.gt(after))));
+    let ids = devices.order_by_asc(Column::Id).limit(most).select_only().column(Column::Id);
+    Ok(ids.into_tuple().fetch_all(conn).await?)
+}
+
 /// Records the last call of a device, unless a later one is recorded. Takes no scope, because it belongs to no call.
 pub(in crate::store) async fn note_seen(conn: &impl Db, seen: &Seen) -> Result<()> {
     Entity::update_many()

@@ -29,6 +29,7 @@ pub(super) mod gateway_materials;
 pub(super) mod gateway_pools;
 pub(super) mod gateway_reports;
 pub(super) mod gateways;
+pub mod global_policies;
 pub(super) mod grants;
 pub(super) mod group_members;
 pub(super) mod groups;
@@ -77,7 +78,10 @@ pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
 pub use artifacts::Model as ArtifactRow;
 pub use credentials::{Model as CredentialRow, OVERLAP as CREDENTIAL_OVERLAP};
 pub use deletion::Purged;
-pub use devices::{DeviceFilter, DeviceMember, Model as DeviceRow, delete_unseen as delete_unseen_devices};
+pub use devices::{
+    DeviceFilter, DeviceMember, Model as DeviceRow, count as count_devices, delete_unseen as delete_unseen_devices,
+    ids_after as device_ids,
+};
 pub use email_domains::Model as EmailDomainRow;
 pub use enrolled::{Holder, Standing, may_have_devices};
 pub use enrollment_tokens::{Model as EnrollmentTokenRow, TokenFilter, TokenState};
@@ -94,7 +98,7 @@ pub use groups::Model as GroupRow;
 pub use messaging_tenants::Model as MessagingRow;
 pub use metering_reports::{Model as MeteringReportRow, ReportFilter, prune as prune_metering_reports};
 pub use namespaces::{Model as NamespaceRow, names_query as namespace_names_query};
-pub use policies::{Model as PolicyRow, place as policy_place};
+pub use policies::{Model as PolicyRow, Reporter, due_canaries, place as policy_place};
 pub use policy_bundles::Model as PolicyBundleRow;
 pub use policy_reports::{Model as PolicyReportRow, SessionReport};
 pub use rows::TenantRows;

@@ -2,7 +2,10 @@
 
 use sea_orm::{Condition, QueryOrder, QuerySelect, entity::prelude::*, sea_query::ExprTrait};
 
-use super::rows::{Rows, TenantRows, TenantTable, WithId};
+use super::{
+    rows::{Rows, TenantRows, TenantTable, WithId},
+    tenants,
+};
 use crate::{
     base::{PageRequest, Result},
     store::{
@@ -23,7 +26,7 @@ pub struct Model {
     pub version: i64,
     pub channel: PolicyChannel,
     pub scope_type: PolicyScopeKind,
-    /// The id of the tenant, the group or the device.
+    /// The id of the tenant, the group or the device; nil for the copy of a global one (`global_policies`).
     pub scope_id: Uuid,
     /// The rank among the groups of a device; 0 in other scopes.
     pub priority: i64,
@@ -44,6 +47,10 @@ pub struct Model {
     pub reported: i64,
     /// How many of them refused it.
     pub refused: i64,
+    /// How many gateways reported that they applied or refused it, for a canary.
+    pub gateways_reported: i64,
+    /// How many of them refused it.
+    pub gateways_refused: i64,
     /// The least version under which its devices got other content, if it has ended.
     pub ended_version: Option<i64>,
 }
@@ -110,13 +117,13 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok((rows.limit(request.rows()).fetch_all(self.conn).await?, total))
     }
 
-    /// The active versions that a device in these groups may get: those for the tenant, the groups and the device.
+    /// The active versions that a device in these groups may get: those for all tenants, the tenant, the groups and the device.
     pub async fn active_for(&self, device: Uuid, groups: &[Uuid]) -> Result<Vec<Model>> {
         let active = self.select().filter(scopes_of(device, groups)).filter(Column::State.eq(PolicyState::Active));
         Ok(active.fetch_all(self.conn).await?)
     }
 
-    /// The number of the newest stable version, in any state, for the tenant, these groups or the device; 0 if there is none.
+    /// The number of the newest stable version, in any state, for a scope of the device in these groups; 0 if there is none.
     pub async fn newest_stable_for(&self, device: Uuid, groups: &[Uuid]) -> Result<i64> {
         let stable = self.select().filter(scopes_of(device, groups)).filter(Column::Channel.eq(PolicyChannel::Stable));
         let newest = stable.select_only().column(Column::Version).order_by_desc(Column::Version).limit(1);
@@ -129,9 +136,10 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(canaries.filter(Column::Channel.eq(PolicyChannel::Canary)).fetch_all(self.conn).await?)
     }
 
-    /// All active versions.
+    /// All active versions, oldest first.
     pub async fn all_active(&self) -> Result<Vec<Model>> {
-        Ok(self.select().filter(Column::State.eq(PolicyState::Active)).fetch_all(self.conn).await?)
+        let active = self.select().filter(Column::State.eq(PolicyState::Active));
+        Ok(active.order_by_asc(Column::Version).fetch_all(self.conn).await?)
     }
 
     /// The newest stable version of each scope, in any state.
@@ -142,10 +150,10 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(of_scopes.into_tuple().fetch_all(self.conn).await?)
     }
 
-    /// All active versions that have not expired, oldest first.
-    pub async fn active(&self, now: Stamp) -> Result<Vec<Model>> {
-        let active = self.select().filter(Column::State.eq(PolicyState::Active)).filter(Column::ExpiresAt.gt(now));
-        Ok(active.order_by_asc(Column::Version).fetch_all(self.conn).await?)
+    /// The active canaries whose time is over, oldest first.
+    pub async fn expired_canaries(&self, now: Stamp) -> Result<Vec<Model>> {
+        let expired = self.select().filter(Expr::cust(ACTIVE_CANARY)).filter(Column::ExpiresAt.lte(now));
+        Ok(expired.order_by_asc(Column::Version).fetch_all(self.conn).await?)
     }
 
     /// The number of the newest stable version, in any state and scope; 0 if there is none.
@@ -198,15 +206,47 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
     }
 
-    /// Adds to the numbers of reports and of refusals, and returns the version.
-    pub async fn count_reports(&self, id: Uuid, reported: i64, refused: i64) -> Result<Option<Model>> {
+    /// Adds to the numbers of reports and of refusals of devices or gateways, and returns the version.
+    pub async fn count_reports(&self, id: Uuid, by: Reporter, reported: i64, refused: i64) -> Result<Option<Model>> {
+        let (reports, refusals) = match by {
+            Reporter::Devices => (Column::Reported, Column::Refused),
+            Reporter::Gateways => (Column::GatewaysReported, Column::GatewaysRefused),
+        };
         let update = self
             .update_many()
-            .col_expr(Column::Reported, Expr::col(Column::Reported).add(reported))
-            .col_expr(Column::Refused, Expr::col(Column::Refused).add(refused))
+            .col_expr(reports, Expr::col(reports).add(reported))
+            .col_expr(refusals, Expr::col(refusals).add(refused))
             .filter(Column::Id.eq(id));
         Ok(update.fetch_updated(self.conn).await?.pop())
     }
+}
+
+/// Who reports about a canary. Devices and gateways are counted apart: the many of one kind must not hide the few of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reporter {
+    Devices,
+    Gateways,
+}
+
+/// The condition of the partial index of canaries. Not parameters, so that SQLite uses it.
+const ACTIVE_CANARY: &str = "state = 'active' AND channel = 'canary'";
+
+/// The canaries of any tenant that have to be ended, at most `most`: their time is over, or of at least `least` reports more than one in
+/// `one_in` of a kind is a refusal. For the job that ends them.
+pub async fn due_canaries(conn: &impl Db, now: Stamp, least: i64, one_in: i64, most: u64) -> Result<Vec<Model>> {
+    let more_than = |refused: Column, reported: Column| Expr::col(refused).mul(one_in).gt(Expr::col(reported));
+    let is_refused = Condition::any()
+        .add(more_than(Column::Refused, Column::Reported))
+        .add(more_than(Column::GatewaysRefused, Column::GatewaysReported));
+    let has_reports = Expr::col(Column::Reported).add(Expr::col(Column::GatewaysReported)).gte(least);
+    let due = Condition::any().add(Column::ExpiresAt.lte(now)).add(Condition::all().add(is_refused).add(has_reports));
+    let due = Entity::find()
+        .filter(Expr::cust(ACTIVE_CANARY))
+        .filter(due)
+        .filter(tenants::is_deleted((Entity, Column::TenantId)).not())
+        .order_by_asc(Column::ExpiresAt)
+        .limit(most);
+    Ok(due.fetch_all(conn).await?)
 }
 
 /// Versions that began or ended after this one.
@@ -218,7 +258,8 @@ fn after(version: i64) -> Condition {
 fn scopes_of(device: Uuid, groups: &[Uuid]) -> Condition {
     let of_groups = Column::ScopeType.eq(PolicyScopeKind::Group).and(Column::ScopeId.is_in(groups.iter().copied()));
     let of_device = Column::ScopeType.eq(PolicyScopeKind::Device).and(Column::ScopeId.eq(device));
-    Condition::any().add(Column::ScopeType.eq(PolicyScopeKind::Tenant)).add(of_groups).add(of_device)
+    let of_all = Column::ScopeType.is_in([PolicyScopeKind::Global, PolicyScopeKind::Tenant]);
+    Condition::any().add(of_all).add(of_groups).add(of_device)
 }
 
 /// The position of a version in the list, for cursors.
@@ -227,7 +268,7 @@ pub fn place(version: i64) -> Uuid {
 }
 
 /// The version at a position. There is none after the largest number.
-fn number(place: Uuid) -> i64 {
+pub(super) fn number(place: Uuid) -> i64 {
     i64::try_from(place.as_u128()).unwrap_or(i64::MAX)
 }
 

@@ -89,6 +89,12 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(bundle.into_tuple().fetch_one(self.conn).await?)
     }
 
+    /// When the last bundle with a version was issued.
+    pub async fn last_issued(&self, version: i64) -> Result<Option<Stamp>> {
+        let issued = self.select().filter(Column::Version.eq(version)).order_by_desc(Column::IssuedAt).limit(1);
+        Ok(issued.select_only().column(Column::IssuedAt).into_tuple::<Stamp>().fetch_one(self.conn).await?)
+    }
+
     /// The highest version, 0 if there is none.
     pub async fn latest(&self) -> Result<i64> {
         let last = self.select().select_only().column(Column::Version).order_by_desc(Column::Version).limit(1);

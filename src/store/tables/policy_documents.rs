@@ -2,7 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::rows::{Rows, TenantRows, TenantTable, WithId};
+use super::{
+    global_policies,
+    rows::{Rows, TenantRows, TenantTable, WithId},
+};
 use crate::{
     base::Result,
     store::{Db, Fetch, columns::Owner},
@@ -39,10 +42,16 @@ impl<'a, C> TenantRows<'a, C> {
 }
 
 impl<C: Db> Rows<'_, C, Entity> {
-    /// The contents of these policies, with their ids.
+    /// The contents of these policies of the tenant, with their ids. Those of global ones are not copied.
     pub async fn of(&self, policies: &[Uuid]) -> Result<Vec<(Uuid, String)>> {
         let found = self.select().filter(Column::PolicyId.is_in(policies.iter().copied())).fetch_all(self.conn).await?;
-        Ok(found.into_iter().map(|row| (row.policy_id, row.document)).collect())
+        let mut found: Vec<_> = found.into_iter().map(|row| (row.policy_id, row.document)).collect();
+        let is_missing = |id: &&Uuid| !found.iter().any(|(known, _)| known == *id);
+        let missing: Vec<Uuid> = policies.iter().filter(is_missing).copied().collect();
+        if !missing.is_empty() {
+            found.extend(global_policies::contents(self.conn, &missing).await?);
+        }
+        Ok(found)
     }
 
     /// Inserts the content of a policy.

@@ -69,6 +69,8 @@ resources! {
     SpcBundle = "spc_bundle",
     /// A version of a policy. The id is `pol_...`.
     Policy = "policy",
+    /// What the gateways of a tenant have said about their policies. The id is the tenant's.
+    PolicyRollout = "policy_rollout",
     /// The sessions that a gateway has to end. The id is that of the gateway.
     KillList = "kill_list",
 }

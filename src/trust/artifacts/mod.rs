@@ -15,7 +15,7 @@ use super::{ArtifactKey, Trust, require_active, sign};
 use crate::{
     base::{Cx, Result, TenantRef, TenantScope, digest::sha256_hex},
     store::{
-        Db, Tx,
+        Db, Stamp, Tx,
         columns::{ArtifactKind, KeyState, KeyUse},
         tables::{ArtifactRow, SignerRow, TenantRows},
     },
@@ -105,7 +105,12 @@ async fn issue<S: ArtifactSource>(tx: &Tx, new: &New<S>) -> Result<ArtifactRow> 
         return Ok(row.clone());
     }
     require_active(tx, scope, key_use(S::KIND), new.key.id()).await?;
-    let row = signed::<S>(scope, &content, stored.as_ref(), &new.key, now)?;
+    // Consumers may have had another one of this number before.
+    let last = match content.number {
+        Some(_) => rows.artifacts().last_issued(S::KIND, number(stored.as_ref(), &content)).await?,
+        None => None,
+    };
+    let row = signed::<S>(scope, &content, stored.as_ref(), last, &new.key, now)?;
     // A number that was counted is only in the row.
     if content.number.is_some() {
         rows.artifacts().delete_expired(S::KIND, now.into()).await?;
@@ -116,25 +121,19 @@ async fn issue<S: ArtifactSource>(tx: &Tx, new: &New<S>) -> Result<ArtifactRow> 
     Ok(row)
 }
 
-/// An artifact that says this, after the stored one.
+/// An artifact that says this, after the stored one, and after the last one of its kind with this number.
 fn signed<S: ArtifactSource>(
     scope: TenantScope,
     content: &Content,
     stored: Option<&ArtifactRow>,
+    last: Option<Stamp>,
     key: &ArtifactKey,
     now: OffsetDateTime,
 ) -> Result<ArtifactRow> {
-    let says = digest(content);
-    let number = match (stored, content.number) {
-        (Some(row), Some(least)) => row.number.max(least),
-        (Some(row), None) => row.number + i64::from(row.content != says),
-        (None, least) => least.unwrap_or(1),
-    };
-    let issued_at = match stored {
-        // Payloads have whole seconds: in the same one, it would have the same digest, and look like the one before.
-        Some(row) if row.number == number => now.max(row.issued_at.time() + Duration::SECOND),
-        _ => now,
-    };
+    let (says, number) = (digest(content), number(stored, content));
+    let own = stored.filter(|row| row.number == number).map(|row| row.issued_at);
+    // Payloads have whole seconds: in the same one, it would have the same digest, and look like the one before.
+    let issued_at = own.max(last).map_or(now, |before| now.max(before.time() + Duration::SECOND));
     let expires_at = end_of(content, issued_at);
     let payload = payload(S::KIND, number, issued_at, expires_at, &content.members)?;
     let kind = S::KIND;
@@ -150,6 +149,15 @@ fn signed<S: ArtifactSource>(
         issued_at: issued_at.into(),
         expires_at: expires_at.into(),
     })
+}
+
+/// The number of an artifact that says this, after the stored one.
+fn number(stored: Option<&ArtifactRow>, content: &Content) -> i64 {
+    match (stored, content.number) {
+        (Some(row), Some(least)) => row.number.max(least),
+        (Some(row), None) => row.number + i64::from(row.content != digest(content)),
+        (None, least) => least.unwrap_or(1),
+    }
 }
 
 /// Whether a stored artifact still says this, under a key that is trusted, for long enough.

@@ -1,6 +1,7 @@
 //! Streams of gateways, with the reference client: every artifact is verified by `bundle-verify`.
 
 mod caching;
+mod canaries;
 mod clocks;
 mod devices;
 mod ends;
@@ -13,6 +14,7 @@ mod raw;
 mod reconnects;
 mod restarts;
 mod rollout;
+mod rollout_watch;
 mod stalled;
 mod suspension;
 mod walk;

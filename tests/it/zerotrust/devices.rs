@@ -259,10 +259,11 @@ both_databases! {
         let device = enroll(&db, &server, json!({"user_id": bob, "status": "suspended"})).await;
         enroll(&db, &server, json!({"user_id": bob})).await;
         let change = json!({"action": "reactivate", "device_id": device});
-        for limits in [json!({"devices": 1}), json!({"devices_per_user": 1})] {
-            limit(limits).await;
+        for resource in ["devices", "devices_per_user"] {
+            limit(json!({resource: 1})).await;
             let refused = admin.call(Method::POST, CHANGE, Some(&change.to_string())).await;
             assert_eq!((refused.status, &refused.json()["error"]), (409, &"entitlement_exceeded".into()), "{refused:?}");
+            assert_eq!(refused.json()["limit"], json!({"resource": resource, "limit": 1, "used": 2}), "{refused:?}");
             let tried = json!({"action": "reactivate", "device_ids": [device], "dry_run": true});
             assert_eq!(post(&admin, BATCH, tried).await["results"][0]["error"], "entitlement_exceeded");
         }

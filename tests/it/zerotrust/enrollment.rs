@@ -186,6 +186,7 @@ both_databases! {
         let full = enroll(&server, device(&next)).await;
         refused(&full, 409, "the limit of 1 devices is reached");
         assert_eq!(full.json()["error"], "entitlement_exceeded");
+        assert_eq!(full.json()["limit"], json!({"resource": "devices", "limit": 1, "used": 1}));
         let shown = http(&server, Admin).await.get(&format!("/v1/admin/tokens/{id}")).await.json();
         assert_eq!(shown["token"]["use_count"], 0, "{shown}");
     }
@@ -201,7 +202,9 @@ both_databases! {
         assert_eq!(enroll(&server, device(&of_bob)).await.status, 201);
         let pool = pool(&server).await;
         let (of_gateway, _) = token(&server, json!({"kind": "gateway", "pool_id": pool})).await;
-        refused(&enroll(&server, gateway(&of_gateway)).await, 409, "the limit of 0 gateways is reached");
+        let full = enroll(&server, gateway(&of_gateway)).await;
+        refused(&full, 409, "the limit of 0 gateways is reached");
+        assert_eq!(full.json()["limit"], json!({"resource": "gateways", "limit": 0, "used": 0}));
     }
 
     async fn a_key_is_enrolled_once(db: TestDb) {

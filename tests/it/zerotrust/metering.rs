@@ -71,7 +71,7 @@ both_databases! {
         assert_eq!((&found["status"], &found["end_reason"], &found["bytes_in"]), (&json!("ended"), &json!("not_admitted"), &json!(100)));
         assert_eq!((&found["admitted_offline"], &found["grant_id"]), (&json!(true), &Value::Null), "{found}");
         assert_eq!(shown(&nowhere).await, None);
-        assert_eq!(killed(&db, &server, &gateway).await, [refused.clone()]);
+        assert_eq!(killed(&db, &server, &gateway).await, std::slice::from_ref(&refused));
         let allow = json!({"action": "update", "pool_id": pool, "offline_grace_seconds": 900});
         act(&server, Admin, "/v1/admin/settings/gateway-pools", allow).await;
         let uncertified = new();

@@ -87,7 +87,7 @@ async fn refresh_of(store: &Store, scope: TenantScope, device: u128, groups: &[&
     let rows = store.tenant(scope);
     let groups = groups.iter().map(|group| IdKind::Group.read(group).unwrap()).collect();
     let subject = Subject { device: Uuid::from_u128(device), groups };
-    let policies = versions::of_device(&rows, &subject).await.unwrap();
+    let policies = versions::of_device(&rows, &subject, store.clock().now().into()).await.unwrap();
     let resolved = resolve(&policies, &subject)?;
     resolved.document.refresh_seconds
 }

@@ -379,4 +379,6 @@ async fn the_limit_on_tenants_is_reported() {
     assert_eq!(create("one").await.status, 201);
     let refused = create("two").await;
     assert_eq!((refused.status, &refused.json()["error"]), (409, &"entitlement_exceeded".into()));
+    let limit = &refused.json()["limit"];
+    assert_eq!((&limit["resource"], limit["limit"] == limit["used"]), (&"tenants".into(), true), "{limit}");
 }
