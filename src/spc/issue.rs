@@ -12,7 +12,10 @@ use super::{
     rules::{self, Checked, MAX_POOLS, NewSpc, invalid, strictness},
 };
 use crate::{
-    base::{Cx, Error, IdKind, Result, TenantId, TenantRef, TrustDomain, error::Reason},
+    base::{
+        Cx, Error, IdKind, Result, TenantId, TenantRef, TrustDomain,
+        error::{LimitReached, Reason},
+    },
     policy::{
         document::words::{AuthMode, OnFail, Word},
         resolve::Resolved,
@@ -86,10 +89,12 @@ async fn issue_in(tx: &Tx, input: &Input) -> Result<Issued> {
     }
     let now = tx.now().replace_nanosecond(0).map_err(Error::internal)?;
     let epoch = rows.spc_states().epoch().await?;
-    if rows.spcs().valid_of_device(device.id, epoch, now.into()).await? >= MOST {
+    let used = rows.spcs().valid_of_device(device.id, epoch, now.into()).await?;
+    if used >= MOST {
         let message =
             format!("the device has {MOST} valid certificates; use one of them, or revoke those that are not used");
-        return Err(Error::precondition(Reason::SpcLimitReached, message));
+        let limit = LimitReached { resource: "spcs_per_device", limit: MOST, used };
+        return Err(Error::limit_reached(Reason::SpcLimitReached, message, limit));
     }
     let thumbprint = proven_key(&rows, &device, new.credential, now).await?;
     let grant = grant(&rows, &device, new, now).await?;

@@ -184,7 +184,7 @@ both_databases! {
         let second = allowed[0]["session_id"].as_str().unwrap();
         let id = IdKind::Session.read(second).unwrap().simple().to_string();
         let of = if db.url.starts_with("sqlite") { format!("hex(id) = '{}'", id.to_uppercase()) } else { format!("id = '{id}'") };
-        sql(&db, format!("UPDATE access_sessions SET started_at = started_at - 151000000 WHERE {of}")).await.unwrap();
+        sql(&db, format!("UPDATE access_sessions SET started_at = started_at - 151000000, granted_at = granted_at - 151000000 WHERE {of}")).await.unwrap();
         assert_eq!(sessions(&server, "status=active").await.len(), 0);
         let late = sessions(&server, "status=ended").await;
         assert_eq!(late.iter().filter(|session| session["end_reason"] == "not_started").count(), 1, "{late:?}");

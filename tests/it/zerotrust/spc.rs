@@ -120,6 +120,7 @@ both_databases! {
         let refused = many.iter().find(|answer| answer.status != 201).unwrap();
         assert_eq!((refused.status, refused.json()["error"].as_str()), (409, Some("conflict")), "{refused:?}");
         assert!(refused.json()["detail"].as_str().unwrap().contains("64 valid certificates"), "{refused:?}");
+        assert_eq!(refused.json()["limit"], json!({"resource": "spcs_per_device", "limit": 64, "used": 64}));
         let by_admin = json!({"subject": of_device(&world.device.id)});
         assert_eq!(post(&http(&world.server, Admin).await, ISSUE, by_admin).await.status, 409);
         // Nothing changed for those that it has, and for other devices.

@@ -224,7 +224,8 @@ both_databases! {
         assert_eq!((refused.status, refused.json()["fields"]["wait"].is_string()), (422, true), "{refused:?}");
         // A device that is in no group still sees one pool.
         assert_eq!(pools(&signed(&next(&mut watch(&server, &other, DIRECTORY, "").await, "state").await)), [json!(eu)]);
-        // A gateway that is no longer heard of is left out, and comes back when it is.
+        // A gateway that is no longer heard of is left out, and comes back when it is. It may be left out already.
+        let mut events = watch(&server, &device, DIRECTORY, "").await;
         until(&mut events, |payload| lists(payload, &eu, 0)).await;
         let calls = async {
             loop {
