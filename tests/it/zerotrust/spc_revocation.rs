@@ -10,7 +10,7 @@ use super::{
         http,
     },
     enrolled::{admin, enroll, post},
-    spc_gateway::{BUNDLE, LIFECYCLE, REVOKE, RUNTIME, World, accept, now, of_device, text},
+    spc_gateway::{BUNDLE, LIFECYCLE, REVOKE, RUNTIME, World, now, of_device, text},
 };
 use crate::{
     harness::{enroll::DpopKey, eventually, server::Setup},
