@@ -10,10 +10,11 @@ use crate::{
         error::{Reason, Violation},
         text,
     },
+    openbao::Name,
     store::columns::PlacementTier,
 };
 
-/// Maximum length of the list of hosts, and of the name of an OpenBAO role.
+/// Maximum length of the list of hosts.
 const LONGEST: usize = 255;
 /// Maximum length of a host name (RFC 1035, section 2.3.4).
 const LONGEST_HOST: usize = 253;
@@ -108,13 +109,9 @@ fn is_identifier(name: &str) -> bool {
         && !name.starts_with('-')
 }
 
+/// What the client of OpenBAO accepts as a name, and ends with a letter or digit.
 fn is_role(name: &str) -> bool {
-    let is_end = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
-    (1..=LONGEST).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-        && is_end(name.bytes().next())
-        && is_end(name.bytes().next_back())
-        && !name.contains("..")
+    name.parse::<Name>().is_ok() && name.ends_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
