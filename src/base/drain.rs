@@ -5,6 +5,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -17,21 +21,26 @@ use super::error::{Error, Kind, Reason};
 /// Signals the start of the drain. It is in [`Cx`](super::Cx) and in the extensions of every request. Cheap to clone;
 /// clones share the signal. The default never starts unless [`begin`](Self::begin) is called.
 #[derive(Clone, Debug, Default)]
-pub struct Drain(CancellationToken);
+pub struct Drain {
+    begins: CancellationToken,
+    /// Read at each event of a stream, so without the token's lock.
+    has_begun: Arc<AtomicBool>,
+}
 
 impl Drain {
     /// Starts the drain, which lasts until the process ends.
     pub fn begin(&self) {
-        self.0.cancel();
+        self.has_begun.store(true, Ordering::Release);
+        self.begins.cancel();
     }
 
     pub fn has_begun(&self) -> bool {
-        self.0.is_cancelled()
+        self.has_begun.load(Ordering::Acquire)
     }
 
     /// Waits until it starts; returns immediately if it has. Cancel safe.
     pub async fn draining(&self) {
-        self.0.cancelled().await;
+        self.begins.cancelled().await;
     }
 
     /// The status of a stream that is terminated by the drain: UNAVAILABLE with the reason `SERVER_STOPPING`.
@@ -48,7 +57,7 @@ impl Drain {
     /// A stream that ends with [`Drain::status`] when the drain starts. Messages that were not taken by then are lost;
     /// a stream with a final message waits for [`Drain::draining`] itself.
     pub fn end<S>(&self, stream: S) -> Ended<S> {
-        Ended { stream: Box::pin(stream), draining: Some(Box::pin(self.0.clone().cancelled_owned())), over: false }
+        Ended { stream: Box::pin(stream), draining: Some(Box::pin(self.begins.clone().cancelled_owned())), over: false }
     }
 }
 

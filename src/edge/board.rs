@@ -17,7 +17,7 @@ use super::{
     slot::Slot,
 };
 use crate::{
-    base::{Basis, Caller, IdKind, Result, TenantId, TenantScope},
+    base::{Basis, Caller, Drain, IdKind, Result, TenantId, TenantScope},
     fleet::Heartbeat,
     store::{Resource, Store, outbox::Event},
     streams::{Demand, Follower, OpenStream},
@@ -146,6 +146,12 @@ impl Board {
             self.mark(tenant, [topic]);
         }
         Subscription { board: self.clone(), slot, bell: number, _open: open }
+    }
+
+    /// Wakes all streams when the drain begins: to wait for it, each would take a lock that all share, at each event.
+    pub async fn ring_at(&self, drain: &Drain) {
+        drain.draining().await;
+        self.tenants().values().flat_map(|followed| followed.slots.values()).for_each(|slot| slot.ring());
     }
 
     /// The place of a new stream, if a device or gateway calls. Fails if that has too many.

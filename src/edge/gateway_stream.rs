@@ -5,14 +5,16 @@ use std::{sync::Arc, time::Duration};
 use futures::{Stream, StreamExt, stream};
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 use uuid::Uuid;
 
 use super::{
-    Board, Material, Reports, State, Subscription, Topic, measures,
+    Board, Material, Reports, State, Subscription, Topic,
+    bookmark::Bookmark,
+    measures,
     places::{Place, or_replaced},
-    watch::{next_bookmark, reconnect_after},
+    watch::reconnect_after,
 };
 use crate::{
     base::{Cx, Drain, Error, Result, TenantScope, error::Reason},
@@ -88,7 +90,7 @@ pub struct GatewayStream<R> {
     followed: Vec<Followed>,
     bell: Arc<Notify>,
     opened_at: Instant,
-    bookmark: Instant,
+    bookmark: Bookmark,
     _open: measures::Open,
     _place: Option<Place>,
     /// The gateway knows that there is nothing newer than what it was sent first.
@@ -146,7 +148,7 @@ where
         }
         // Anchors are first: they have the keys of the others.
         followed.sort_by_key(|followed| followed.topic);
-        let (is_silent, is_current, is_draining, bookmark) = (false, false, false, next_bookmark());
+        let (is_silent, is_current, is_draining, bookmark) = (false, false, false, Bookmark::new());
         let (trust, opened_at, open) = (board.trust().clone(), Instant::now(), measures::Open::new());
         Ok(Self {
             _open: open,
@@ -181,8 +183,13 @@ where
             return Err(Drain::error());
         }
         loop {
+            // At its begin all bells ring: [`Board::ring_at`].
+            if self.drain.has_begun() {
+                self.is_draining = true;
+                return Ok(Message::Drain { reconnect_after: reconnect_after() });
+            }
             if let Some(message) = self.newer().await? {
-                self.bookmark = next_bookmark();
+                self.bookmark.postpone();
                 return Ok(message);
             }
             if !self.is_current && self.followed.iter().all(|of| of.subscription.state() != State::Unknown) {
@@ -195,14 +202,7 @@ where
                     Some(report) => self.note(report?)?,
                     None => self.is_silent = true,
                 },
-                () = sleep_until(self.bookmark) => {
-                    self.bookmark = next_bookmark();
-                    return Ok(Message::Bookmark);
-                }
-                () = self.drain.draining() => {
-                    self.is_draining = true;
-                    return Ok(Message::Drain { reconnect_after: reconnect_after() });
-                }
+                () = self.bookmark.due() => return Ok(Message::Bookmark),
             }
         }
     }

@@ -4,6 +4,7 @@
 //! streams. A stream has no queue: when its client reads on, it gets the newest state.
 
 mod board;
+mod bookmark;
 mod concern;
 mod due;
 mod gateway_stream;

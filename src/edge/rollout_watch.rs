@@ -15,8 +15,9 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::{
+    bookmark::Bookmark,
     rollout::{self, Rollout},
-    watch::{next_bookmark, reconnect_after},
+    watch::reconnect_after,
 };
 use crate::{
     base::{Cx, Drain, Error, PageRequest, Result, TenantScope, page::ListId},
@@ -55,7 +56,7 @@ struct Watch {
     reading: u64,
     /// When the reading began.
     began: Instant,
-    bookmark: Instant,
+    bookmark: Bookmark,
 }
 
 enum Stage {
@@ -89,7 +90,7 @@ where
         stage: Stage::Reading(None),
         reading: 1,
         began: Instant::now(),
-        bookmark: next_bookmark(),
+        bookmark: Bookmark::new(),
     };
     let events = stream::unfold(Some(watch), |watch| async move {
         let mut watch = watch?;
@@ -105,7 +106,7 @@ impl Watch {
     async fn next(&mut self) -> Result<RolloutEvent> {
         loop {
             if let Some(event) = self.queue.pop_front() {
-                self.bookmark = next_bookmark();
+                self.bookmark.postpone();
                 return Ok(event);
             }
             match self.stage {
@@ -156,7 +157,7 @@ impl Watch {
             () = changed => {
                 (self.stage, self.reading, self.began) = (Stage::Reading(None), self.reading + 1, Instant::now());
             }
-            () = sleep_until(self.bookmark) => self.queue.push_back(RolloutEvent::Bookmark),
+            () = self.bookmark.due() => self.queue.push_back(RolloutEvent::Bookmark),
             () = self.drain.draining() => {
                 self.queue.push_back(RolloutEvent::Drain { reconnect_after: reconnect_after() });
                 self.stage = Stage::Draining;

@@ -48,6 +48,11 @@ impl Slot {
         }
     }
 
+    /// Wakes the streams.
+    pub fn ring(&self) {
+        self.lock().bells.values().for_each(|bell| bell.notify_one());
+    }
+
     /// Notes the groups of a device.
     pub fn set_groups(&self, groups: Vec<Uuid>) {
         self.lock().groups = groups;

@@ -3,13 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::{sync::Notify, time::sleep};
 
 use super::{
     Board, Material, State, Subscription, Topic,
+    bookmark::Bookmark,
     places::{Place, or_replaced},
 };
 use crate::{
@@ -17,8 +15,6 @@ use crate::{
     streams::abort_when,
 };
 
-/// The time without an event after which a bookmark is sent; up to a quarter more, at random.
-const BOOKMARK: Duration = Duration::from_secs(20);
 /// The longest time that a client is asked to wait before it connects again.
 const RECONNECT: Duration = Duration::from_secs(5);
 /// How long a watch waits for a state to come back before it ends.
@@ -39,7 +35,7 @@ struct Watch {
     drain: Drain,
     /// The digest of the last state that the client has.
     has: String,
-    bookmark: Instant,
+    bookmark: Bookmark,
     /// The client knows that there is nothing newer.
     is_current: bool,
     /// The client has a state.
@@ -65,7 +61,7 @@ where
     let lost = or_replaced(lost, place.as_ref());
     let bell = Arc::new(Notify::new());
     let subscription = board.follow(scope, topic, &bell);
-    let (bookmark, drain) = (next_bookmark(), cx.drain.clone());
+    let (bookmark, drain) = (Bookmark::new(), cx.drain.clone());
     // A client that resumes with a digest has a state; any other text is that of nothing that we sent.
     let had_state = has.starts_with("sha256:");
     let watch = Watch {
@@ -95,10 +91,16 @@ impl Watch {
             return Err(Drain::error());
         }
         loop {
+            // At its begin all bells ring: [`Board::ring_at`].
+            if self.drain.has_begun() {
+                self.is_draining = true;
+                return Ok(Event::Drain { reconnect_after: reconnect_after() });
+            }
             match self.subscription.state() {
                 State::Known(material) if *material.digest != self.has => {
                     self.has = material.digest.to_string();
-                    (self.is_current, self.had_state, self.bookmark) = (true, true, next_bookmark());
+                    (self.is_current, self.had_state) = (true, true);
+                    self.bookmark.postpone();
                     return Ok(Event::State(material));
                 }
                 // A client that had a state must not keep it.
@@ -118,14 +120,7 @@ impl Watch {
             }
             tokio::select! {
                 () = self.bell.notified() => {}
-                () = sleep_until(self.bookmark) => {
-                    self.bookmark = next_bookmark();
-                    return Ok(Event::Bookmark);
-                }
-                () = self.drain.draining() => {
-                    self.is_draining = true;
-                    return Ok(Event::Drain { reconnect_after: reconnect_after() });
-                }
+                () = self.bookmark.due() => return Ok(Event::Bookmark),
             }
         }
     }
@@ -135,11 +130,6 @@ impl Watch {
 fn gone() -> Error {
     let text = "there is nothing for the caller now; do not use what came before";
     Error::new(Kind::NotFound, Reason::PolicyVersionNotFound, text)
-}
-
-/// When the next bookmark is due. Random, so that not all streams send theirs at once.
-pub(super) fn next_bookmark() -> Instant {
-    Instant::now() + BOOKMARK.mul_f64(rand::random_range(1.0..1.25))
 }
 
 /// How long to wait before connecting again. Random, so that not all clients come at once.

@@ -131,7 +131,7 @@ impl App {
         let leases = self.openbao.clone().map(|bao| LeaseKeeper::new(bao, keeper::Bounds::default()));
         let jobs = self.start_jobs(&trusted.trust, &revocations, &counts, leases.as_ref(), status);
         let mutual = mutual.map(|address| self.mutual_tls(trusted.clone(), address));
-        let tasks = self.spawn(hangups, &readiness, (hub, board), mutual);
+        let tasks = self.spawn(hangups, &readiness, (hub, board, drain.clone()), mutual);
 
         let serving = listen::serve(listeners, service, bounds, drain.clone(), abort.clone(), self.drain_timeout);
         let whole = async {
@@ -206,7 +206,7 @@ impl App {
         &self,
         hangups: Option<Hangups>,
         readiness: &Readiness,
-        (hub, board): (Arc<Hub>, Board),
+        (hub, board, drain): (Arc<Hub>, Board, Drain),
         mutual: Option<MutualTls>,
     ) -> Tasks {
         let mut tasks = Tasks::new();
@@ -223,9 +223,14 @@ impl App {
             let hub = hub.clone();
             async move { hub.run(stop).await }
         });
+        let ringing = board.clone();
         tasks.spawn("edge", move |stop| {
             let board = board.clone();
             async move { board.run(stop).await }
+        });
+        tasks.spawn("edge-drain", move |stop| {
+            let (board, drain) = (ringing.clone(), drain.clone());
+            async move { stop.run_until_cancelled(board.ring_at(&drain)).await.unwrap_or_default() }
         });
         let metrics = self.metrics.clone();
         tasks.spawn("metrics", move |stop| metrics::upkeep(metrics.clone(), stop));

@@ -2,25 +2,30 @@
 //!
 //! The parser's text would expose internals, and tonic's status would have no details.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, marker::PhantomData};
 
 use prost::Message;
 use tonic::{
     Code, Status,
-    codec::{BufferSettings, Codec, DecodeBuf, Decoder},
+    codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
-use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
+use tonic_prost::ProstDecoder;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::ERROR_DOMAIN;
 
+/// Each call has two buffers, and a stream keeps them while it is open. Both grow with the messages.
+fn buffers() -> BufferSettings {
+    BufferSettings::new(1 << 10, 32 << 10)
+}
+
 /// The codec of every service; `build.rs` passes its name to the generator.
 #[derive(Debug)]
-pub struct MessageCodec<T, U>(ProstCodec<T, U>);
+pub struct MessageCodec<T, U>(PhantomData<(T, U)>);
 
 impl<T, U> Default for MessageCodec<T, U> {
     fn default() -> Self {
-        Self(ProstCodec::default())
+        Self(PhantomData)
     }
 }
 
@@ -31,15 +36,35 @@ where
 {
     type Encode = T;
     type Decode = U;
-    type Encoder = ProstEncoder<T>;
+    type Encoder = MessageEncoder<T>;
     type Decoder = MessageDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        self.0.encoder()
+        MessageEncoder(PhantomData)
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        MessageDecoder(self.0.decoder())
+        MessageDecoder(ProstDecoder::new(buffers()))
+    }
+}
+
+/// The encoder of [`MessageCodec`].
+#[derive(Debug)]
+pub struct MessageEncoder<T>(PhantomData<T>);
+
+impl<T: Message> Encoder for MessageEncoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, message: T, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        // At once, instead of in steps.
+        to.reserve(message.encoded_len());
+        message.encode_raw(to);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }
 

@@ -10,12 +10,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use hyper::rt::Executor;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 tokio::task_local! {
     /// The progress of this stream's response.
@@ -50,28 +50,48 @@ where
     }
 }
 
+/// How long the peer has left a part of the response unread.
+struct Unread {
+    step: u64,
+    /// How long the peer may do that.
+    until: Instant,
+    /// Ends at `until` or earlier. It is set again only when it ends, because to set a timer at each part costs more than the rest.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Unread {
+    /// Ready if the part of this step has been unread for too long.
+    fn poll_over(&mut self, step: u64, timeout: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        // Otherwise the call is running.
+        let is_unread = !step.is_multiple_of(2);
+        if is_unread && self.step != step {
+            (self.step, self.until) = (step, Instant::now() + timeout);
+            self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.until)));
+        }
+        while let Some(timer) = &mut self.timer {
+            ready!(timer.as_mut().poll(cx));
+            if !is_unread {
+                self.timer = None;
+                // The same step cannot come again.
+                break;
+            }
+            if Instant::now() >= self.until {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(self.until);
+        }
+        Poll::Pending
+    }
+}
+
 /// Runs a stream. Dropping it resets it.
 async fn run<F: Future>(stream: F, timeout: Duration) {
     let steps = Arc::new(AtomicU64::new(0));
     let mut stream = pin!(STEPS.scope(steps.clone(), stream));
-    let mut waiting: Option<(u64, Pin<Box<Sleep>>)> = None;
-    poll_fn(|cx| {
-        if stream.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        let step = steps.load(Ordering::Relaxed);
-        if step.is_multiple_of(2) {
-            // The call is running.
-            waiting = None;
-            return Poll::Pending;
-        }
-        if waiting.as_ref().is_none_or(|(before, _)| *before != step) {
-            waiting = Some((step, Box::pin(sleep(timeout))));
-        }
-        match &mut waiting {
-            Some((_, sleep)) => sleep.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
+    let mut unread = Unread { step: 0, until: Instant::now(), timer: None };
+    poll_fn(|cx| match stream.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending => unread.poll_over(steps.load(Ordering::Relaxed), timeout, cx),
     })
     .await;
 }
