@@ -12,6 +12,7 @@ use crate::{
     fleet::Heartbeat,
     identity::People,
     messaging::MessagingSettings,
+    operations::OperationSource,
     spc::deltas::Deltas,
     store::{Sealer, Store},
     streams::{Changes, Feed},
@@ -39,6 +40,8 @@ pub struct Deps {
 pub struct Streams {
     /// The tenants.
     pub tenants: Arc<Feed<TenantSource>>,
+    /// The operations.
+    pub operations: Arc<Feed<OperationSource>>,
     /// What gateways and devices follow.
     pub board: Board,
     /// What streams get of the bundles of revocations.

@@ -59,6 +59,7 @@ mod principals;
 mod provisioner;
 mod references;
 mod reflection;
+mod registry_operations;
 mod registry_rest;
 mod reseal;
 mod rules;

@@ -17,7 +17,7 @@ use super::{
     enroll::{self, DpopKey},
     fleet,
     grpc::{self, Grpc},
-    json as messages, root, rotations,
+    json as messages, operations, root, rotations,
     server::{Server, Setup},
 };
 
@@ -55,8 +55,8 @@ pub enum Before {
 /// certificate signing request of it. The time `$NOW` is the present.
 #[derive(Deserialize)]
 pub struct Step {
-    /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one, and
-    /// `rows/aged_rotations` moves all rotations of keys an hour back.
+    /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one,
+    /// `rows/operation` that of an operation, and `rows/aged_rotations` moves all rotations of keys an hour back.
     pub call: String,
     pub request: Json,
     /// The token; defaults to the platform administrator's. `dpop ` before it is a device token of the last `proof`.
@@ -129,7 +129,10 @@ impl World {
             return Json::Null;
         }
         if let Some(kind) = step.call.strip_prefix("rows/") {
-            let answer = fleet::enroll(&self.db, kind, &request).await;
+            let answer = match kind {
+                "operation" => operations::insert(&self.db, &request).await,
+                _ => fleet::enroll(&self.db, kind, &request).await,
+            };
             take(step, &answer, taken);
             return answer;
         }
