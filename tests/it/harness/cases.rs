@@ -12,6 +12,7 @@ use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use sea_orm::{Database, DatabaseConnection};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     enroll::{self, DpopKey},
@@ -52,7 +53,7 @@ pub enum Before {
 }
 
 /// A call. `$name` in its texts is a value taken from an earlier response; `$T` is a tag unique to the run, and `$CSR` a
-/// certificate signing request of it. The time `$NOW` is the present.
+/// certificate signing request of it. The time `$NOW` is the present, and the text `$SOON` the time in an hour.
 #[derive(Deserialize)]
 pub struct Step {
     /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one,
@@ -107,7 +108,11 @@ impl World {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let grpc = self.grpc.clone().client(Ipv4Addr::from_bits(0x0a00_0001 + run).to_string());
         let mut taken =
-            BTreeMap::from([("T".to_owned(), Json::from(tag)), ("CSR".to_owned(), Json::from(enroll::csr()))]);
+            BTreeMap::from([
+                ("T".to_owned(), Json::from(tag)),
+                ("CSR".to_owned(), Json::from(enroll::csr())),
+                ("SOON".to_owned(), Json::from(soon())),
+            ]);
         for before in &case.before {
             let steps = match before {
                 Before::Prelude(name) => self.preludes[name].as_slice(),
@@ -164,6 +169,11 @@ impl World {
         let method = self.methods.get(&step.call).unwrap_or_else(|| panic!("there is no {}", step.call));
         messages::message(&method.input(), request)
     }
+}
+
+/// The time in an hour.
+fn soon() -> String {
+    (OffsetDateTime::now_utc() + Duration::from_secs(3600)).format(&Rfc3339).unwrap()
 }
 
 /// Takes the values of a step from its response.
