@@ -59,6 +59,8 @@ pub struct Settings {
     /// Maximum number of tenants in the registry; `None` for no limit.
     pub max_tenants: Option<u64>,
     pub multitenancy: MultitenancySettings,
+    /// Whether the database server of tenants and OpenBAO are both configured.
+    pub provisioner_configured: bool,
     pub messaging: MessagingSettings,
     /// The address to which warehouse clients send queries.
     pub warehouse_edge: EdgeAddress,

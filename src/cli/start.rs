@@ -150,6 +150,7 @@ pub(super) async fn check_keys(store: &Store, ring: Option<&Keyring>) -> anyhow:
 
 /// The server of a configuration.
 pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys) -> anyhow::Result<App> {
+    let provisioner_configured = material.provisioner.is_some() && material.openbao.is_some();
     Ok(App {
         store,
         keys: Arc::new(keys),
@@ -165,6 +166,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
                 &config.features,
                 config.self_service_provisioning,
             ),
+            provisioner_configured,
             messaging: MessagingSettings {
                 force_delete: config.messaging_force_delete,
                 max_tenants: config.max_tenants,
