@@ -131,12 +131,7 @@ async fn user(store: &Store, address: &str) -> anyhow::Result<Option<Email>> {
 }
 
 /// Creates the account of a user of the control plane, named after the address.
-async fn create_for(
-    store: &Store,
-    passwords: &Passwords,
-    email: Email,
-    source: &PasswordArgs,
-) -> anyhow::Result<()> {
+async fn create_for(store: &Store, passwords: &Passwords, email: Email, source: &PasswordArgs) -> anyhow::Result<()> {
     let name = email.key().to_owned();
     // An address may have characters that names cannot have; then the account has no name but its id.
     let username = if accounts::check_name(&name).is_ok() { name.clone() } else { String::new() };

@@ -65,5 +65,6 @@ fn keyed(row: Model) -> (String, Readable<Operation>) {
 
 /// The id of a key.
 fn id(key: &str) -> Result<Uuid> {
-    read_dashed(key).ok_or_else(|| Error::internal("an outbox event of an operation has a key that is not the id of one"))
+    read_dashed(key)
+        .ok_or_else(|| Error::internal("an outbox event of an operation has a key that is not the id of one"))
 }

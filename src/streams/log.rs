@@ -168,7 +168,10 @@ mod tests {
         assert!(matches!(next(&log, 7), Next::Nothing(7)));
         let one = Selection::one(WatchScope::Platform, "b");
         assert_eq!((seen_of(&log, &one, 0), seen_of(&log, &one, 2)), (vec![2], vec![]));
-        assert!(matches!(log.after(2, &one), Next::Nothing(7)), "a stream of one resource must skip the changes of others");
+        assert!(
+            matches!(log.after(2, &one), Next::Nothing(7)),
+            "a stream of one resource must skip the changes of others"
+        );
         let states = log.changes.iter().filter(|change| change.state.is_some()).count();
         assert_eq!(states, 3, "a superseded state is kept in memory");
     }

@@ -65,19 +65,7 @@ pub struct Watch<S: Source> {
     head: watch::Receiver<i64>,
     /// [`Feed::rewinds`] when the stream was opened.
     rewinds: u64,
-    /// A page of the current states that a stream sends.
-async fn page<S: Source>(
-    source: &S,
-    selection: &Selection,
-    after: Option<&str>,
-) -> Result<Vec<(String, Readable<S::State>)>> {
-    match &selection.key {
-        None => source.page(selection.scope, after, PAGE as u64).await,
-        Some(key) => Ok(source.load(&[key.as_ref().to_owned()]).await?.into_iter().collect()),
-    }
-}
-
-/// When the next bookmark is due.
+    /// When the next bookmark is due.
     bookmark: Instant,
     _open: OpenStream,
 }

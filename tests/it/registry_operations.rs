@@ -117,7 +117,8 @@ async fn operations_are_read_and_cancelled_as_documented() {
             "reason": "DATABASE_NAME_TAKEN", "cause": "the name is taken"});
         let failed = world.operation(failed).await;
         let pending = world.operation(json!({"tenant_id": acme, "target": "acme", "cancellable": true})).await;
-        let platform = world.operation(json!({"target": "everything", "state": "cancelling", "cancellable": true})).await;
+        let platform =
+            world.operation(json!({"target": "everything", "state": "cancelling", "cancellable": true})).await;
         let gone = "01900000-0000-7000-8000-000000000001";
         let of_gone = world.operation(json!({"tenant_id": gone, "target": "gone", "state": "succeeded"})).await;
 
@@ -126,8 +127,11 @@ async fn operations_are_read_and_cancelled_as_documented() {
             known.mask(id);
         }
         let (admin, nobody) = (world.server.admin(), world.server.http());
-        let (reader, owner, user) =
-            (world.minted("read_only", "acme").await, world.minted("admin", "acme").await, world.minted("user", "acme").await);
+        let (reader, owner, user) = (
+            world.minted("read_only", "acme").await,
+            world.minted("admin", "acme").await,
+            world.minted("user", "acme").await,
+        );
         for (who, http, method, path) in [
             ("admin", &admin, "GET", "/<3>"),
             ("admin", &admin, "GET", "/<4>"),
@@ -237,7 +241,8 @@ async fn a_watch_shows_each_step_of_an_operation() {
         assert_eq!(brief(&next(&mut one).await), "CURRENT SUCCEEDED");
         assert_eq!(one.line().await, None);
         // So does one that resumes after the end.
-        let mut one = world.server.admin().stream(&format!("{OPERATIONS}:watch?operationId={id}&revision={revision}")).await;
+        let mut one =
+            world.server.admin().stream(&format!("{OPERATIONS}:watch?operationId={id}&revision={revision}")).await;
         assert_eq!(brief(&next(&mut one).await), "BOOKMARK");
         assert_eq!(one.line().await, None);
         let before = revision - 1;
@@ -311,7 +316,10 @@ async fn a_watch_shows_failed_attempts_in_words_for_callers() {
         let failure = json!({"step": "create owner role", "reason": "PROVISIONER_UNAVAILABLE",
             "cause": "the database server cannot be reached"});
         assert_eq!(operation["failure"], failure);
-        assert!(operation["nextAttemptTime"].is_string() && operation["state"] == "OPERATION_STATE_RUNNING", "{operation}");
+        assert!(
+            operation["nextAttemptTime"].is_string() && operation["state"] == "OPERATION_STATE_RUNNING",
+            "{operation}"
+        );
         assert!(!failing.to_string().contains("secret"), "{failing}");
         store.close().await;
     }
@@ -338,6 +346,7 @@ async fn a_browser_resumes_a_watch_with_the_id_of_the_last_event() {
     let resumed = browser.header("last-event-id", &of(&bookmark, "id"));
     let mut events = resumed.stream(&format!("{OPERATIONS}/{pending}:watch")).await;
     assert_eq!(brief(&data(&events.event().await.unwrap())), "CHANGED CANCELLED");
+    assert_eq!(of(&events.event().await.unwrap(), "event"), "end");
     assert_eq!(events.event().await, None);
 }
 

@@ -4,7 +4,9 @@ pub mod email_domains;
 pub mod switch;
 
 use serde_json::json;
-use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset, format_description::well_known::Iso8601};
+use time::{
+    Date, Duration, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset, format_description::well_known::Iso8601,
+};
 use uuid::Uuid;
 
 pub use crate::store::columns::GrantRole;

@@ -99,10 +99,11 @@ pub async fn switch(
 async fn switch_in(tx: &Tx, (to, session): &(Option<TenantRef>, (String, OffsetDateTime))) -> Result<ActingAccount> {
     // The account is read before its grants: a concurrent deletion of a grant raises the epoch after this read.
     let account = own(tx.cx(), tx.conn()).await?.ok_or_else(no_access)?;
+    let now = Now::of_write(tx).await?;
     let target = match to {
         None => None,
         Some(to) => {
-            let mut targets = targets(tx.conn(), &account, Now::of_write(tx).await?).await?.into_iter();
+            let mut targets = targets(tx.conn(), &account, now).await?.into_iter();
             let is_meant = |target: &SwitchTarget| to.names(target.tenant.id, &target.tenant.name.key());
             Some(targets.find(is_meant).ok_or_else(no_access)?)
         }
@@ -111,7 +112,7 @@ async fn switch_in(tx: &Tx, (to, session): &(Option<TenantRef>, (String, OffsetD
     let grant_ends = target.as_ref().and_then(|target| target.grant_expires_at);
     records::note_granted(tx, &account, token_id, *expires_at, grant_ends).await?;
     if let Some(target) = &target {
-        tables::choose_grant(tx.conn(), target.grant, tx.now().into()).await?;
+        tables::choose_grant(tx.conn(), target.grant, now.shared.into()).await?;
     }
     let tenant = target.as_ref().map(|target| &target.tenant);
     let audit_target = tenant.map_or("platform", |tenant| tenant.name.as_str());

@@ -122,7 +122,10 @@ async fn a_user_with_a_grant_logs_in_with_its_role_until_the_grant_is_deleted() 
         tenants(server, &["acme", "beta"]).await;
         let bob = user(server, "Bob@Example.com").await;
         assert_eq!(try_login(server, "bob@example.com").await.0, 401, "a user has no password at first");
-        assert_eq!(set_password(server, "bob@example.com").await, "created the account of bob@example.com and set its password");
+        assert_eq!(
+            set_password(server, "bob@example.com").await,
+            "created the account of bob@example.com and set its password"
+        );
         let grant = post(server, "/grants", json!({"user_id": bob, "tenant_id": "acme", "role": "admin"})).await;
         let token = login(server, "BOB@example.com").await;
         let everywhere: Vec<_> = servers.iter().map(|server| server.http().token(&token)).collect();
@@ -244,7 +247,8 @@ async fn access_for_support_is_audited_from_its_reason_to_its_end() {
         let eve = user(server, "eve@example.com").await;
         set_password(server, "eve@example.com").await;
         let end = rfc3339(OffsetDateTime::now_utc() + Duration::from_secs(6));
-        let grant = json!({"user_id": eve, "tenant_id": "acme", "role": "support", "expires_at": end, "reason": "ticket 4711"});
+        let grant =
+            json!({"user_id": eve, "tenant_id": "acme", "role": "support", "expires_at": end, "reason": "ticket 4711"});
         let grant = post(server, "/grants", grant).await;
         assert_eq!(grant["reason"], "ticket 4711");
         let token = login(server, "eve@example.com").await;
@@ -254,13 +258,16 @@ async fn access_for_support_is_audited_from_its_reason_to_its_end() {
             None => format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display()),
         };
         let db = Database::connect(url).await.unwrap();
-        let events = async || audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(&db).await.unwrap();
+        let events =
+            async || audit_events::Entity::find().order_by_asc(audit_events::Column::Id).all(&db).await.unwrap();
         let created = events().await.into_iter().find(|event| event.action == "grant.create").unwrap();
         let details: Value = serde_json::from_str(&created.details).unwrap();
         assert_eq!((&details["reason"], &details["role"]), (&json!("ticket 4711"), &json!("support")));
         assert_eq!(created.target, grant["id"].as_str().unwrap());
-        eventually("the end of the session", async || (http.get("/api/auth/accounts").await.status == 401).then_some(()))
-            .await;
+        eventually("the end of the session", async || {
+            (http.get("/api/auth/accounts").await.status == 401).then_some(())
+        })
+        .await;
         let id = claims(&token)["jti"].as_str().unwrap().to_owned();
         eventually("the audit event of the end", async || {
             events().await.into_iter().find(|event| event.action == "grant.expire" && event.target == id).map(drop)

@@ -4,7 +4,8 @@ use futures::future::join_all;
 use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel, QueryOrder};
 use tenantry::{
     base::{
-        Access, Caller, Clock, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts, cx::CxFacts, error::Reason,
+        Access, Caller, Clock, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts, cx::CxFacts,
+        error::Reason,
     },
     controlplane::tenants::{self as surface, Removal},
     identity::{

@@ -123,7 +123,8 @@ async fn grants_open_tenants_until_they_are_deleted() {
 
     let bob = user(&server, "bob@example.com").await;
     let end = rfc3339(Clock::system().unix() + 7200);
-    let support = json!({"user_id": bob, "tenant_id": "beta", "role": "support", "expires_at": end, "reason": "a test"});
+    let support =
+        json!({"user_id": bob, "tenant_id": "beta", "role": "support", "expires_at": end, "reason": "a test"});
     create(&server, "/grants", support).await;
     let grant = json!({"user_id": bob, "tenant_id": "acme", "role": "admin", "is_default": true});
     let grant = create(&server, "/grants", grant).await;

@@ -107,12 +107,11 @@ impl World {
     pub async fn begin(&self, case: &Case, tag: &str) -> (Grpc, Taken) {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let grpc = self.grpc.clone().client(Ipv4Addr::from_bits(0x0a00_0001 + run).to_string());
-        let mut taken =
-            BTreeMap::from([
-                ("T".to_owned(), Json::from(tag)),
-                ("CSR".to_owned(), Json::from(enroll::csr())),
-                ("SOON".to_owned(), Json::from(soon())),
-            ]);
+        let mut taken = BTreeMap::from([
+            ("T".to_owned(), Json::from(tag)),
+            ("CSR".to_owned(), Json::from(enroll::csr())),
+            ("SOON".to_owned(), Json::from(soon())),
+        ]);
         for before in &case.before {
             let steps = match before {
                 Before::Prelude(name) => self.preludes[name].as_slice(),

@@ -17,7 +17,8 @@ pub async fn insert(db: &DatabaseConnection, of: &Json) -> Json {
     let (id, now) = (Uuid::now_v7(), OffsetDateTime::now_utc());
     let state = text("state").unwrap_or_else(|| "pending".to_owned());
     let has_ended = ["succeeded", "failed", "cancelled"].contains(&state.as_str());
-    let steps = if of["steps"].is_array() { of["steps"].clone() } else { json!([{"name": "first"}, {"name": "second"}]) };
+    let steps =
+        if of["steps"].is_array() { of["steps"].clone() } else { json!([{"name": "first"}, {"name": "second"}]) };
     let row = operations::Model {
         id,
         kind: text("kind").unwrap_or_else(|| "test.other".to_owned()),
