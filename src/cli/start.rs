@@ -80,16 +80,20 @@ pub(super) async fn open_migrated(config: &Config) -> anyhow::Result<Store> {
     anyhow::bail!("the schema is behind: run `tenantry migrate up`")
 }
 
-async fn open(config: &Config, create: bool) -> anyhow::Result<Store> {
-    let location = match &config.database_url {
+/// Where the configured database is, or the embedded one.
+pub(super) fn location(config: &Config) -> Location {
+    match &config.database_url {
         Some(url) => Location::Url(url.clone()),
         None => Location::File(embedded_file(&config.data_dir)),
-    };
+    }
+}
+
+async fn open(config: &Config, create: bool) -> anyhow::Result<Store> {
     let settings = StoreConfig {
         create,
         max_connections: config.database_connections,
         clock: Clock::system(),
-        ..StoreConfig::at(location)
+        ..StoreConfig::at(location(config))
     };
     Store::open(settings).await.context("the database cannot be opened")
 }

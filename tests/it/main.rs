@@ -9,6 +9,7 @@ mod rows;
 
 mod audit_outbox;
 mod authorization;
+mod backup;
 mod best_effort;
 mod call_tenant;
 mod cancellations;
