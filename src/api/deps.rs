@@ -12,6 +12,7 @@ use crate::{
     fleet::Heartbeat,
     identity::People,
     messaging::MessagingSettings,
+    operations::OperationSource,
     spc::deltas::Deltas,
     store::{Sealer, Store},
     streams::{Changes, Feed},
@@ -39,6 +40,8 @@ pub struct Deps {
 pub struct Streams {
     /// The tenants.
     pub tenants: Arc<Feed<TenantSource>>,
+    /// The operations.
+    pub operations: Arc<Feed<OperationSource>>,
     /// What gateways and devices follow.
     pub board: Board,
     /// What streams get of the bundles of revocations.
@@ -56,6 +59,8 @@ pub struct Settings {
     /// Maximum number of tenants in the registry; `None` for no limit.
     pub max_tenants: Option<u64>,
     pub multitenancy: MultitenancySettings,
+    /// Whether the database server of tenants and OpenBAO are both configured.
+    pub provisioner_configured: bool,
     pub messaging: MessagingSettings,
     /// The address to which warehouse clients send queries.
     pub warehouse_edge: EdgeAddress,

@@ -64,7 +64,7 @@ async fn apply(store: &Store, command: Command, ring: Option<&Keyring>) -> anyho
 }
 
 /// The configured keys, else the one that `dev` made in the data directory.
-fn ring(config: &Config) -> anyhow::Result<Option<Keyring>> {
+pub(super) fn ring(config: &Config) -> anyhow::Result<Option<Keyring>> {
     let configured = Material::read(config, Purpose::Any)?.keyring;
     let made = dev_kek_file(&config.data_dir);
     if configured.is_some() || !made.exists() {

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod backup;
 mod completions;
 pub mod config;
 mod config_check;
@@ -13,6 +14,7 @@ mod openapi;
 mod output;
 mod places;
 mod report;
+mod restore;
 mod serve;
 mod start;
 mod token;
@@ -82,6 +84,16 @@ enum Command {
     Keys(keys::Command),
     /// Show the background jobs that one server runs for all, or request a run
     Jobs(jobs::Args),
+    /// Copy the registry to a new directory, consistently, while servers run
+    ///
+    /// The directory gets the copy, made by SQLite's online backup or by pg_dump, and a manifest with the digest of the rows of each
+    /// table. The keys that seal secrets are not in it: keep copies of them elsewhere.
+    Backup(backup::Args),
+    /// Restore a backup into the configured database, which must be empty
+    ///
+    /// The backup and the keys are checked before anything is changed, and the restored rows are compared with the digests of the
+    /// backup. A backup of an older schema is restored as it is; migrate it afterwards.
+    Restore(restore::Args),
     /// Check the configuration
     #[command(subcommand)]
     Config(config_check::Command),
@@ -114,6 +126,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Token(command) => token::run(&common, command),
         Command::Keys(command) => keys::run(&common, command),
         Command::Jobs(arguments) => jobs::run(&common, &arguments),
+        Command::Backup(arguments) => backup::run(&common, &arguments),
+        Command::Restore(arguments) => restore::run(&common, &arguments),
         Command::Config(command) => config_check::run(&common, command),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),

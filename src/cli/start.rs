@@ -80,16 +80,20 @@ pub(super) async fn open_migrated(config: &Config) -> anyhow::Result<Store> {
     anyhow::bail!("the schema is behind: run `tenantry migrate up`")
 }
 
-async fn open(config: &Config, create: bool) -> anyhow::Result<Store> {
-    let location = match &config.database_url {
+/// Where the configured database is, or the embedded one.
+pub(super) fn location(config: &Config) -> Location {
+    match &config.database_url {
         Some(url) => Location::Url(url.clone()),
         None => Location::File(embedded_file(&config.data_dir)),
-    };
+    }
+}
+
+async fn open(config: &Config, create: bool) -> anyhow::Result<Store> {
     let settings = StoreConfig {
         create,
         max_connections: config.database_connections,
         clock: Clock::system(),
-        ..StoreConfig::at(location)
+        ..StoreConfig::at(location(config))
     };
     Store::open(settings).await.context("the database cannot be opened")
 }
@@ -150,6 +154,7 @@ pub(super) async fn check_keys(store: &Store, ring: Option<&Keyring>) -> anyhow:
 
 /// The server of a configuration.
 pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys) -> anyhow::Result<App> {
+    let provisioner_configured = material.provisioner.is_some() && material.openbao.is_some();
     Ok(App {
         store,
         keys: Arc::new(keys),
@@ -165,6 +170,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
                 &config.features,
                 config.self_service_provisioning,
             ),
+            provisioner_configured,
             messaging: MessagingSettings {
                 force_delete: config.messaging_force_delete,
                 max_tenants: config.max_tenants,

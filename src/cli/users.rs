@@ -13,7 +13,7 @@ use crate::{
     identity::{
         self, Account, Email, NewAccount, Password, Passwords,
         accounts::{
-            self,
+            self, identities,
             password::{self, Owner},
         },
     },
@@ -26,8 +26,11 @@ pub(super) enum Command {
     /// Create the account of a platform administrator, or one that gets access to tenants through grants
     Create(CreateArgs),
     /// Set the password of a platform account; tokens issued to it before are revoked
+    ///
+    /// A user of the control plane has no account before the first password: the command creates it, without rights of its own. The
+    /// grants of the user give access to tenants.
     SetPassword {
-        /// Name, email address or id of the account
+        /// Name, email address or id of the account, or the email address of a user
         name: String,
         #[command(flatten)]
         password: PasswordArgs,
@@ -106,8 +109,10 @@ async fn apply(store: &Store, command: &Command, source: &PasswordArgs) -> anyho
             output::tell(format_args!("created the {what} {}", account.username()));
         }
         Command::SetPassword { name, .. } => {
-            let account =
-                accounts::find(store.read(), None, name).await?.map(Account::from).ok_or_else(accounts::not_found)?;
+            let Some(account) = accounts::find(store.read(), None, name).await?.map(Account::from) else {
+                let email = user(store, name).await?.ok_or_else(accounts::not_found)?;
+                return create_for(store, &passwords, email, source).await;
+            };
             let text = read(source.password_file.as_deref())?;
             let password = password::checked(&account, text).await?;
             let cx = Cx::system("users set-password", store.clock().clone());
@@ -116,6 +121,26 @@ async fn apply(store: &Store, command: &Command, source: &PasswordArgs) -> anyho
             output::tell(format_args!("set the password of {} and revoked its tokens", account.username));
         }
     }
+    Ok(())
+}
+
+/// The address of the user of the control plane with this address, if there is one.
+async fn user(store: &Store, address: &str) -> anyhow::Result<Option<Email>> {
+    let Ok(email) = Email::read(address) else { return Ok(None) };
+    Ok(identities::by_email(store.read(), &email).await?.map(|_| email))
+}
+
+/// Creates the account of a user of the control plane, named after the address.
+async fn create_for(store: &Store, passwords: &Passwords, email: Email, source: &PasswordArgs) -> anyhow::Result<()> {
+    let name = email.key().to_owned();
+    // An address may have characters that names cannot have; then the account has no name but its id.
+    let username = if accounts::check_name(&name).is_ok() { name.clone() } else { String::new() };
+    let owner = Owner { names: vec![username.clone()], address: Some(email.as_str().to_owned()) };
+    let password = password::checked_for_platform(owner, read(source.password_file.as_deref())?).await?;
+    let cx = Cx::system("users set-password", store.clock().clone());
+    let new = NewAccount { email: Some(email), ..NewAccount::login(None, &username, password, Role::User) };
+    identity::create_account(store, passwords, &cx, new).await?;
+    output::tell(format_args!("created the account of {name} and set its password"));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ pub mod factor_attempts;
 pub mod grants;
 pub mod group_deletion;
 pub mod groups;
+pub mod jobs;
 pub mod login;
 pub mod passwords;
 pub mod reseal;

@@ -140,6 +140,13 @@ impl Operation {
     pub fn next_step(&self) -> Option<usize> {
         self.steps.iter().position(|step| !step.is_done())
     }
+
+    /// The name of the step that the last failure was in; `None` if it was in undoing, or after the last step.
+    pub fn failed_step(&self) -> Option<&str> {
+        let undoes = matches!(self.state, State::Cancelling | State::Cancelled);
+        let step = self.next_step().filter(|_| self.failure.is_some() && !undoes)?;
+        self.steps.get(step).map(|step| step.name.as_str())
+    }
 }
 
 impl TryFrom<Model> for Operation {

@@ -113,6 +113,6 @@ fn own_tenant(cx: &Cx) -> Option<TenantId> {
     }
 }
 
-pub(super) fn not_found() -> Error {
+pub fn not_found() -> Error {
     Error::not_found(Reason::OperationNotFound, "operation not found")
 }

@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Failure, Operation, State};
+use super::{Failure, Operation, State, Step};
 use crate::{
     base::{Error, Kind, Result, error::Reason},
     jobs::{Lease, Report},
@@ -15,6 +15,9 @@ use crate::{
         tables::operations::{ActiveModel, Entity, Model},
     },
 };
+
+/// How often progress within a step has an outbox event, in microseconds.
+const EVENT_EVERY: i64 = 1_000_000;
 
 /// The change of an operation for consumers of the outbox.
 pub(super) fn change(row: &Model, kind: ChangeKind) -> Change {
@@ -101,11 +104,19 @@ pub(super) async fn progress(tx: &Tx, row: Model, step: Option<usize>, report: R
         row.steps = Set(steps);
         forget_failures(row);
     };
-    // A step may have thousands of batches; only its end has an outbox event.
-    match report.more {
+    // A step may have thousands of batches. Its end has an outbox event, and its progress one a second.
+    match report.more && !is_event_due(&operation, row.updated_at, tx.now().into()) {
         true => Operation::try_from(put_without_event(tx, row, changed).await?),
         false => put(tx, row, changed).await,
     }
+}
+
+/// Whether a second, counted from the beginning of the current step, has ended since the last change.
+fn is_event_due(operation: &Operation, changed: Stamp, now: Stamp) -> bool {
+    let done = operation.steps.iter().filter_map(Step::done_at).max();
+    let Some(begun) = done.or(operation.started_at).map(Stamp::from) else { return false };
+    let second = |at: Stamp| (at.micros() - begun.micros()).div_euclid(EVENT_EVERY);
+    second(now) > second(changed)
 }
 
 /// The next attempt of an operation after a failure.
@@ -185,4 +196,57 @@ fn failed(failure: Option<&Failure>) -> (Text, Text) {
 
 pub(super) fn missing() -> Error {
     Error::internal("a running operation has no row")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_has_an_event_in_each_second_of_a_step() {
+        let at = |seconds: f64| Stamp::from_micros((seconds * 1e6) as i64);
+        let step = |name: &str, done: Option<f64>| {
+            json::from_text::<Step>(&match done {
+                Some(done) => format!(r#"{{"name":"{name}","done":{}}}"#, at(done).micros()),
+                None => format!(r#"{{"name":"{name}"}}"#),
+            })
+        };
+        let operation = |steps: Vec<Step>| {
+            let row = Model {
+                id: Uuid::nil(),
+                kind: String::new(),
+                tenant_id: None,
+                target: String::new(),
+                requested_by: String::new(),
+                request_id: String::new(),
+                state: "running".to_owned(),
+                cancellable: false,
+                steps: json::to_text(&steps).unwrap(),
+                input: String::new(),
+                version: 1,
+                attempts: 0,
+                internal_failures: 0,
+                cause: None,
+                reason: None,
+                due_at: at(0.0),
+                created_at: at(0.0),
+                updated_at: at(0.0),
+                started_at: Some(at(10.5)),
+                ended_at: None,
+            };
+            Operation::try_from(row).unwrap()
+        };
+        let first = operation(vec![step("one", None).unwrap(), step("two", None).unwrap()]);
+        let second = operation(vec![step("one", Some(20.7)).unwrap(), step("two", None).unwrap()]);
+        for (operation, changed, now, due) in [
+            (&first, 10.5, 11.4, false),
+            (&first, 11.4, 11.6, true),
+            (&first, 11.6, 12.4, false),
+            (&first, 11.6, 17.0, true),
+            (&second, 20.7, 21.6, false),
+            (&second, 21.6, 21.8, true),
+        ] {
+            assert_eq!(is_event_due(operation, at(changed), at(now)), due, "{changed} {now}");
+        }
+    }
 }

@@ -38,6 +38,7 @@ use crate::{
     identity::{Passwords, People},
     jobs::{Jobs, StatusBoard},
     openbao::{LeaseKeeper, OpenBao, keeper},
+    operations::OperationSource,
     providers::provisioner::Provisioner,
     spc::deltas::Deltas,
     store::{Keyring, Sealer, Store},
@@ -289,13 +290,13 @@ impl App {
 /// The reader of the outbox, and the dependencies of streams.
 fn streams(store: &Store, trust: &Trust, heartbeat: Heartbeat, reports: &Reports) -> (Arc<Hub>, Streams) {
     let (mut hub, standing) = (Hub::new(store), CallerStanding::new(store));
-    let tenants = hub.feed(TenantSource::new(store));
+    let (tenants, operations) = (hub.feed(TenantSource::new(store)), hub.feed(OperationSource::new(store)));
     let board = Board::new(store, trust, heartbeat, hub.demand());
     hub.follow(Arc::new(standing.clone()));
     hub.follow(Arc::new(board.clone()));
     let changes = hub.changes();
     let deltas = Deltas::new(store, trust);
-    (Arc::new(hub), Streams { tenants, board, deltas, reports: reports.clone(), standing, changes })
+    (Arc::new(hub), Streams { tenants, operations, board, deltas, reports: reports.clone(), standing, changes })
 }
 
 /// What the credentials of devices and gateways depend on.

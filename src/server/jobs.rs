@@ -20,6 +20,7 @@ use crate::{
         Sightings,
         jobs::{PruneDevices, RecordSightings},
     },
+    identity::jobs::EndGrants,
     jobs::{
         Job, Jobs, StatusBoard,
         store::{
@@ -68,6 +69,7 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     let store = work.store;
     let mut jobs = Jobs::new(store, board);
     jobs.start(ReadRevocations::new(work.revocations, store));
+    jobs.start(EndGrants::new(store));
     jobs.start(AuditDenials::new(work.denials, store));
     jobs.start(AuditApiKeyUse::new(work.api_key_uses, store));
     jobs.start(RecordSightings::new(work.sightings, store));

@@ -138,6 +138,25 @@ impl Location {
     }
 }
 
+/// Where a database is, for what does not open it as a store.
+pub(super) enum Place {
+    /// The file of SQLite.
+    File(PathBuf),
+    /// How to connect to PostgreSQL.
+    Server(Box<postgres::Options>),
+}
+
+impl Location {
+    pub(super) fn place(&self) -> Result<Place> {
+        Ok(match self.read()? {
+            Target::Sqlite(options) => Place::File(options.get_filename().to_owned()),
+            Target::Postgres(options) => {
+                Place::Server(Box::new(postgres::Options::of(&options.application_name("tenantry-backup"))))
+            }
+        })
+    }
+}
+
 /// Fails unless a URL names a database in a form that [`Store::open`](super::Store::open) accepts. Opens
 /// nothing. Returns the file of an SQLite database.
 pub fn check_url(url: &Secret<String>) -> Result<Option<PathBuf>> {

@@ -13,6 +13,7 @@ mod access_ends;
 mod apart;
 mod api_key_uses;
 pub mod audit;
+pub mod backup;
 mod cache;
 pub mod chain;
 pub mod columns;

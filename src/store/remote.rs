@@ -24,6 +24,11 @@ impl Remote {
         connect::postgres_options(url).map(Self)
     }
 
+    /// The server that these options lead to.
+    pub(super) fn of(options: Options) -> Self {
+        Self(options)
+    }
+
     /// The host, unless it is a directory with a socket, and the port.
     pub fn address(&self) -> (Option<&str>, u16) {
         self.0.address()

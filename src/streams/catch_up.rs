@@ -4,13 +4,17 @@
 use std::sync::Arc;
 
 use super::{
-    Feed, Message, Source, Watch, WatchScope,
+    Feed, Message, Selection, Source, Watch,
     log::Change,
     watch::{PAGE, pruned},
 };
 use crate::{
     base::Result,
-    store::{apart, outbox, outbox_retention},
+    store::{
+        apart,
+        outbox::{self, Event},
+        outbox_retention,
+    },
 };
 
 /// Maximum number of revisions in one query. The query groups them by resource for each page, so an unbounded range would be too
@@ -22,7 +26,7 @@ impl<S: Source> Watch<S> {
     /// memory begin. A resource with a later change in memory is skipped.
     pub(super) async fn catch_up(&mut self, start: i64) -> Result<()> {
         let end = start.min(self.position.saturating_add(RANGE));
-        let (changes, then) = apart(read(self.feed.clone(), self.scope, self.position, end)).await?;
+        let (changes, then) = apart(read(self.feed.clone(), self.selection.clone(), self.position, end)).await?;
         self.read.extend(changes.into_iter().map(Message::from));
         self.then = Some(then);
         Ok(())
@@ -32,19 +36,24 @@ impl<S: Source> Watch<S> {
 /// Reads at most a page of the changes after `position` and up to `end`, and returns the position after them.
 async fn read<S: Source>(
     feed: Arc<Feed<S>>,
-    scope: WatchScope,
+    selection: Selection,
     position: i64,
     end: i64,
 ) -> Result<(Vec<Change<S::State>>, i64)> {
     let topic = S::RESOURCE.topic();
-    let events = outbox::changed(&feed.store, topic, scope.tenant(), position..=end, PAGE as u64).await?;
+    let events = outbox::changed(&feed.store, topic, selection.scope.tenant(), position..=end, PAGE as u64).await?;
     // After the read, which may lack events that were deleted in the meantime.
     if position < outbox_retention::pruned_through(&feed.store).await? {
         return Err(pruned());
     }
     let last = events.last().map(|event| event.revision).filter(|_| events.len() == PAGE);
-    let events = events.iter().filter(|event| !feed.holds(&event.key)).collect();
-    Ok((feed.read(events).await?, last.unwrap_or(end)))
+    let wanted = |event: &&_| is_wanted(&feed, &selection, event);
+    Ok((feed.read(events.iter().filter(wanted).collect()).await?, last.unwrap_or(end)))
+}
+
+/// Whether a stream sends the change of an event that was read from the outbox.
+fn is_wanted<S: Source>(feed: &Feed<S>, selection: &Selection, event: &Event) -> bool {
+    selection.takes(event.tenant, &event.key) && !feed.holds(&event.key)
 }
 
 impl<T> From<Change<T>> for Message<T> {

@@ -12,7 +12,7 @@ use super::{
     Demand, Source,
     follower::Follower,
     log::{CAPACITY, Change, Log, Next},
-    source::{Readable, WatchScope},
+    source::{Readable, Selection},
 };
 use crate::{
     base::Result,
@@ -44,9 +44,9 @@ impl<S: Source> Feed<S> {
 
     /// The next change after a revision; `None` if the database has lost its newest events since [`rewinds`](Self::rewinds)
     /// returned this number.
-    pub(super) fn after(&self, revision: i64, scope: WatchScope, rewinds: u64) -> Option<Next<S::State>> {
+    pub(super) fn after(&self, revision: i64, selection: &Selection, rewinds: u64) -> Option<Next<S::State>> {
         let log = self.log();
-        (log.rewinds() == rewinds).then(|| log.after(revision, scope))
+        (log.rewinds() == rewinds).then(|| log.after(revision, selection))
     }
 
     /// How many times the database lost its newest events.

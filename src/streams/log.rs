@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::WatchScope;
+use super::Selection;
 use crate::base::TenantId;
 
 /// Maximum number of changes in memory.
@@ -93,14 +93,14 @@ impl<T> Log<T> {
         }
     }
 
-    /// The next change after a revision in a scope.
-    pub(super) fn after(&self, revision: i64, scope: WatchScope) -> Next<T> {
+    /// The next change after a revision that a stream sends.
+    pub(super) fn after(&self, revision: i64, selection: &Selection) -> Next<T> {
         if revision < self.start {
             return Next::Behind(self.start);
         }
         let first = self.changes.partition_point(|change| change.revision <= revision);
         let mut later = self.changes.range(first..);
-        let next = later.find(|change| self.is_newest(change) && scope.covers(change.tenant));
+        let next = later.find(|change| self.is_newest(change) && selection.takes(change.tenant, &change.key));
         next.map_or(Next::Nothing(self.head), |change| Next::Change(change.clone()))
     }
 
@@ -126,6 +126,7 @@ impl<T> Log<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::streams::WatchScope;
 
     fn change(revision: i64, key: &str) -> Change<i64> {
         Change { revision, key: key.into(), tenant: None, state: Some(Arc::new(revision)) }
@@ -139,10 +140,19 @@ mod tests {
         log
     }
 
+    /// What a stream of everything gets after a revision.
+    fn next(log: &Log<i64>, revision: i64) -> Next<i64> {
+        log.after(revision, &WatchScope::Platform.into())
+    }
+
     /// All that a stream sees from a position on.
-    fn seen(log: &Log<i64>, mut at: i64) -> Vec<i64> {
+    fn seen(log: &Log<i64>, at: i64) -> Vec<i64> {
+        seen_of(log, &WatchScope::Platform.into(), at)
+    }
+
+    fn seen_of(log: &Log<i64>, selection: &Selection, mut at: i64) -> Vec<i64> {
         let mut seen = Vec::new();
-        while let Next::Change(change) = log.after(at, WatchScope::Platform) {
+        while let Next::Change(change) = log.after(at, selection) {
             assert_eq!(change.state.as_deref(), Some(&change.revision));
             at = change.revision;
             seen.push(at);
@@ -155,7 +165,13 @@ mod tests {
         let log = log(10, &[(1, "a"), (2, "b"), (4, "a"), (5, "c"), (7, "a")]);
         assert_eq!(seen(&log, 0), [2, 5, 7]);
         assert_eq!(seen(&log, 2), [5, 7]);
-        assert!(matches!(log.after(7, WatchScope::Platform), Next::Nothing(7)));
+        assert!(matches!(next(&log, 7), Next::Nothing(7)));
+        let one = Selection::one(WatchScope::Platform, "b");
+        assert_eq!((seen_of(&log, &one, 0), seen_of(&log, &one, 2)), (vec![2], vec![]));
+        assert!(
+            matches!(log.after(2, &one), Next::Nothing(7)),
+            "a stream of one resource must skip the changes of others"
+        );
         let states = log.changes.iter().filter(|change| change.state.is_some()).count();
         assert_eq!(states, 3, "a superseded state is kept in memory");
     }
@@ -163,14 +179,14 @@ mod tests {
     #[test]
     fn a_position_before_the_log_is_behind() {
         let mut log = log(2, &[(1, "a"), (2, "b"), (3, "c")]);
-        assert!(matches!(log.after(0, WatchScope::Platform), Next::Behind(1)));
+        assert!(matches!(next(&log, 0), Next::Behind(1)));
         assert_eq!(seen(&log, 1), [2, 3]);
         assert!(!log.holds("a") && log.holds("b"));
         log.append([], 9);
-        assert!(matches!(log.after(3, WatchScope::Platform), Next::Nothing(9)));
+        assert!(matches!(next(&log, 3), Next::Nothing(9)));
         log.restart(20);
-        assert!(matches!(log.after(9, WatchScope::Platform), Next::Behind(20)));
-        assert!(matches!(log.after(20, WatchScope::Platform), Next::Nothing(20)) && !log.holds("c"));
+        assert!(matches!(next(&log, 9), Next::Behind(20)));
+        assert!(matches!(next(&log, 20), Next::Nothing(20)) && !log.holds("c"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The trait that reads the states of resources.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     base::{Access, Error, Result, TenantId, TenantScope},
@@ -60,5 +60,31 @@ impl WatchScope {
     /// Whether a resource of a tenant, or of the platform (`None`), is in the scope.
     pub(super) fn covers(self, tenant: Option<TenantId>) -> bool {
         self.tenant().is_none_or(|own| tenant == Some(own))
+    }
+}
+
+/// What a stream sends.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    pub(super) scope: WatchScope,
+    /// The only resource; `None` for all in the scope.
+    pub(super) key: Option<Arc<str>>,
+}
+
+impl Selection {
+    /// One resource. The caller has checked that it is in the scope.
+    pub fn one(scope: WatchScope, key: &str) -> Self {
+        Self { scope, key: Some(key.into()) }
+    }
+
+    /// Whether a stream sends the changes of a resource.
+    pub(super) fn takes(&self, tenant: Option<TenantId>, key: &str) -> bool {
+        self.scope.covers(tenant) && self.key.as_deref().is_none_or(|only| only == key)
+    }
+}
+
+impl From<WatchScope> for Selection {
+    fn from(scope: WatchScope) -> Self {
+        Self { scope, key: None }
     }
 }

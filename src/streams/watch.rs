@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Feed, OpenStream, Source, WatchScope, log::Next};
+use super::{Feed, OpenStream, Readable, Selection, Source, log::Next};
 use crate::{
     base::{Error, Kind, Result, error::Reason},
     store::{apart, outbox, outbox_retention},
@@ -52,7 +52,7 @@ pub enum Message<T> {
 /// One stream.
 pub struct Watch<S: Source> {
     pub(super) feed: Arc<Feed<S>>,
-    pub(super) scope: WatchScope,
+    pub(super) selection: Selection,
     /// All changes up to this revision were sent.
     pub(super) position: i64,
     /// Messages that were read and not sent yet.
@@ -76,7 +76,8 @@ struct Snapshot(Option<String>);
 impl<S: Source> Watch<S> {
     /// Opens a stream that resumes after `revision`; with 0 it begins with the current states. Fails with OUT_OF_RANGE if changes after
     /// the revision have been deleted, or if the revision does not exist.
-    pub async fn open(feed: &Arc<Feed<S>>, scope: WatchScope, revision: i64) -> Result<Self> {
+    pub async fn open(feed: &Arc<Feed<S>>, selection: impl Into<Selection>, revision: i64) -> Result<Self> {
+        let selection = selection.into();
         if revision < 0 {
             let text = "revision must not be negative";
             return Err(Error::invalid(Reason::InvalidArgument, "revision", text));
@@ -93,7 +94,7 @@ impl<S: Source> Watch<S> {
         let begins = revision == 0;
         Ok(Self {
             feed: feed.clone(),
-            scope,
+            selection,
             position: if begins { newest } else { revision },
             read: VecDeque::new(),
             then: None,
@@ -146,7 +147,7 @@ impl<S: Source> Watch<S> {
             }
             // Before the check, so that a later change is noticed.
             self.head.mark_unchanged();
-            match self.feed.after(self.position, self.scope, self.rewinds).ok_or_else(unknown)? {
+            match self.feed.after(self.position, &self.selection, self.rewinds).ok_or_else(unknown)? {
                 Next::Change(change) => return Ok(Some(self.sent(change.into()))),
                 Next::Behind(start) => self.catch_up(start).await?,
                 Next::Nothing(head) => {
@@ -167,8 +168,8 @@ impl<S: Source> Watch<S> {
 
     /// Reads the next page of current states.
     async fn read_page(&mut self, after: Option<String>) -> Result<()> {
-        let (feed, scope) = (self.feed.clone(), self.scope);
-        let page = apart(async move { feed.source.page(scope, after.as_deref(), PAGE as u64).await }).await?;
+        let (feed, selection) = (self.feed.clone(), self.selection.clone());
+        let page = apart(async move { page(&feed.source, &selection, after.as_deref()).await }).await?;
         if page.len() == PAGE {
             self.snapshot = page.last().map(|(key, _)| Snapshot(Some(key.clone())));
         }
@@ -184,6 +185,18 @@ impl<S: Source> std::fmt::Debug for Watch<S> {
             .field("position", &self.position)
             .field("read", &self.read.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// A page of the current states that a stream sends.
+async fn page<S: Source>(
+    source: &S,
+    selection: &Selection,
+    after: Option<&str>,
+) -> Result<Vec<(String, Readable<S::State>)>> {
+    match &selection.key {
+        None => source.page(selection.scope, after, PAGE as u64).await,
+        Some(key) => Ok(source.load(&[key.as_ref().to_owned()]).await?.into_iter().collect()),
     }
 }
 

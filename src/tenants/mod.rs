@@ -17,7 +17,7 @@ pub use self::soft_delete::{GRACE, deprovision, purge_due, restore};
 pub use lists::{Order, list, names, names_query, page, query};
 pub use names::released_at;
 pub use purge::PurgeTenant;
-pub use reachable::{reachable_page, watchable};
+pub use reachable::{present_or_past, reachable_page, watchable};
 pub use suspension::{refuse_suspended, suspend, unsuspend};
 pub use tenant::{Tenant, count, find, not_found, reach, resolve, resolve_any, resolve_any_locked, resolve_locked};
 pub use write::{NewTenant, TenantChange, delete, delete_with, insert, record, record_update, rename, update};

@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 
 use super::{Tenant, not_found};
 use crate::{
-    base::{Access, Cx, Page, PageRequest, Result, TenantId, TenantRef},
+    base::{Access, Cx, Page, PageRequest, Result, TenantId, TenantRef, error::Reason},
     store::{
         Store,
         tables::tenants::{Column, Entity, Model, each, exists},
@@ -23,6 +23,16 @@ pub async fn reachable_page(cx: &Cx, store: &Store, request: PageRequest) -> Res
         Access::None => return Err(not_found()),
     };
     Ok(Page::cut(request, rows, 0, |tenant| tenant.id.uuid()))
+}
+
+/// The id of a tenant of the call that may have been purged, for what outlives it. Fails with NOT_FOUND for a name that no tenant has.
+pub async fn present_or_past(cx: &Cx, store: &Store, reference: &TenantRef) -> Result<TenantId> {
+    match (super::resolve_any(cx, store, reference).await, reference) {
+        (Ok((tenant, _)), _) => Ok(tenant.id),
+        // Ids are never reused.
+        (Err(error), TenantRef::Id(id) | TenantRef::Either(id, _)) if error.reason == Reason::TenantNotFound => Ok(*id),
+        (Err(error), _) => Err(error),
+    }
 }
 
 /// The scope of a watch of the call.

@@ -58,7 +58,7 @@ both_databases! {
         assert_eq!(messaging::tenants::get(&cx, &db, "acme").await.unwrap_err().kind, Kind::Internal);
         let ada = identities::create(&platform_cx("identity.create"), &db, "ada@example.com").await.unwrap();
         let tenant = TenantRef::parse("acme");
-        let new = NewGrant { identity: Some(ada.id), tenant, role: None, is_default: false, expires_at: None };
+        let new = NewGrant { identity: Some(ada.id), tenant, role: None, is_default: false, expires_at: None, reason: None };
         grants::create(&platform_cx("grant.create"), &db, new).await.unwrap();
         assert_eq!(grants_of_identity(db.store.read(), ada.id).await.unwrap().len(), 1);
         sql(&db, "UPDATE tenants SET status = 'unknown'".to_owned()).await.unwrap();

@@ -50,7 +50,6 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
             ("export TENANTRY_TRUSTED_PROXIES", "it sets a variable for a server that is started later"),
             ("TENANTRY_KEK=next.kek", "the server of the test does not hold the next key"),
             ("export BAO_ADDR", "tests/it/openbao/bootstrap.rs runs the script, with a server of its own"),
-            ("sqlite3", "the client of SQLite is not among what the tests need"),
         ],
     ),
     ("docs/performance.md", &[("scripts/bench", "it builds the program as it is packaged, and measures for minutes")]),

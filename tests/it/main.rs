@@ -9,6 +9,7 @@ mod rows;
 
 mod audit_outbox;
 mod authorization;
+mod backup;
 mod best_effort;
 mod call_tenant;
 mod cancellations;
@@ -59,6 +60,7 @@ mod principals;
 mod provisioner;
 mod references;
 mod reflection;
+mod registry_operations;
 mod registry_rest;
 mod reseal;
 mod rules;

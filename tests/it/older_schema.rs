@@ -8,16 +8,16 @@ use tenantry_migrations::MIGRATIONS;
 
 use crate::db::{self, TestDb};
 
-const SQLITE: &str = include_str!("../data/schema/sqlite.sql");
-const POSTGRES: &str = include_str!("../data/schema/postgres.sql");
+pub const SQLITE: &str = include_str!("../data/schema/sqlite.sql");
+pub const POSTGRES: &str = include_str!("../data/schema/postgres.sql");
 
 /// The applied migrations, with their times.
 const RECORD: &str =
     "SELECT version || ' ' || applied_at FROM seaql_migrations WHERE applied_at = 1767225600 ORDER BY 1";
 /// The complete SQLite schema.
-const SQLITE_SHAPE: &str = "SELECT type || ' ' || name || ': ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1";
+pub const SQLITE_SHAPE: &str = "SELECT type || ' ' || name || ': ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1";
 /// The complete PostgreSQL schema.
-const POSTGRES_SHAPE: &str = "\
+pub const POSTGRES_SHAPE: &str = "\
     SELECT concat_ws(' ', table_name, ordinal_position, column_name, data_type, is_nullable, column_default, collation_name) \
         FROM information_schema.columns WHERE table_schema = 'public' \
     UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' \
@@ -26,7 +26,7 @@ const POSTGRES_SHAPE: &str = "\
     UNION ALL SELECT concat_ws(' ', sequencename, data_type, increment_by) FROM pg_sequences WHERE schemaname = 'public' \
     ORDER BY 1";
 
-async fn lines(db: &DatabaseConnection, sql: &str) -> Vec<String> {
+pub async fn lines(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
     rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
 }

@@ -29,13 +29,14 @@ impl GrantService for Grants {
     }
 
     async fn create_grant(&self, cx: &Cx, message: CreateGrantRequest) -> Result<CreateGrantResponse> {
-        let CreateGrantRequest { user_id, tenant_id, role, is_default, expires_at } = message;
+        let CreateGrantRequest { user_id, tenant_id, role, is_default, expires_at, reason } = message;
         let new = NewGrant {
             identity: read_dashed(&user_id.unwrap_or_default()),
             tenant: TenantRef::parse(&tenant_id.unwrap_or_default()),
             role,
             is_default,
             expires_at,
+            reason,
         };
         let grant = grants::create(cx, &self.deps.store, new).await?;
         Ok(CreateGrantResponse { grant: Some(to_proto(grant)) })
@@ -55,5 +56,6 @@ fn to_proto(grant: Grant) -> GrantMessage {
         role: grant.role.as_str().to_owned(),
         is_default: grant.is_default,
         expires_at: grant.expires_at.map(timestamp),
+        reason: grant.reason,
     }
 }

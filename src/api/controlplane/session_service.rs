@@ -37,7 +37,7 @@ impl SessionTokens {
             return Err(Error::denied(Reason::PasswordChangeRequired, message));
         }
         let target = match self.deps.settings.multitenancy.state {
-            Multitenancy::Enabled => switch::initial_target(&self.deps.store, &login.account).await?,
+            Multitenancy::Enabled => switch::initial_target(&self.deps.store, &login.account, &planned.jti).await?,
             _ => None,
         };
         match target {

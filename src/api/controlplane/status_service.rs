@@ -19,8 +19,7 @@ impl StatusService for Statuses {
             multitenancy_enabled: settings.state.is_enabled(),
             tenant_count: i64::try_from(count).unwrap_or(i64::MAX),
             self_service_provisioning: settings.self_service,
-            // It needs a secrets service, too, for which there is no setting yet.
-            provisioner_configured: false,
+            provisioner_configured: self.deps.settings.provisioner_configured,
         })
     }
 }

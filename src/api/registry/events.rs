@@ -1,23 +1,42 @@
-//! Conversion of the messages of a watch.
+//! Conversion of the messages of watches.
 
-use super::tenant_service::to_proto;
+use super::{operation_service, tenant_service};
 use crate::{
-    proto::registry::v1::{EventType, Tenant as TenantMessage, WatchTenantsResponse},
+    operations::Operation,
+    proto::registry::v1::{
+        EventType, Operation as OperationMessage, Tenant as TenantMessage, WatchOperationsResponse,
+        WatchTenantsResponse,
+    },
     streams::Message,
     tenants::Tenant,
 };
 
 impl From<Message<Tenant>> for WatchTenantsResponse {
     fn from(message: Message<Tenant>) -> Self {
-        let (kind, tenant, revision) = match message {
-            Message::Current(tenant) => (EventType::Current, Some(to_proto(&tenant)), 0),
-            Message::Changed { revision, state } => (EventType::Changed, Some(to_proto(&state)), revision),
-            Message::Deleted { revision, key } => {
-                let tenant = TenantMessage { id: key.as_ref().to_owned(), ..TenantMessage::default() };
-                (EventType::Deleted, Some(tenant), revision)
-            }
-            Message::Bookmark(revision) => (EventType::Bookmark, None, revision),
-        };
+        let gone = |id| TenantMessage { id, ..TenantMessage::default() };
+        let (kind, tenant, revision) = parts(message, tenant_service::to_proto, gone);
         Self { r#type: kind.into(), tenant, revision }
+    }
+}
+
+impl From<Message<Operation>> for WatchOperationsResponse {
+    fn from(message: Message<Operation>) -> Self {
+        let gone = |id| OperationMessage { id, ..OperationMessage::default() };
+        let (kind, operation, revision) = parts(message, operation_service::to_proto, gone);
+        Self { r#type: kind.into(), operation, revision }
+    }
+}
+
+/// The type, the resource and the revision of a message. `gone` makes the resource that no longer exists of its id.
+fn parts<T, M>(
+    message: Message<T>,
+    to_proto: impl Fn(&T) -> M,
+    gone: impl Fn(String) -> M,
+) -> (EventType, Option<M>, i64) {
+    match message {
+        Message::Current(state) => (EventType::Current, Some(to_proto(&state)), 0),
+        Message::Changed { revision, state } => (EventType::Changed, Some(to_proto(&state)), revision),
+        Message::Deleted { revision, key } => (EventType::Deleted, Some(gone(key.as_ref().to_owned())), revision),
+        Message::Bookmark(revision) => (EventType::Bookmark, None, revision),
     }
 }

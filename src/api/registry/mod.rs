@@ -1,14 +1,18 @@
 //! The native surface, `/registry/v1`: the registry itself, with an API that follows the AIPs.
 
 mod events;
+mod operation_service;
 mod tenant_service;
 
 use transcoder::Service;
 
-use self::tenant_service::Tenants;
+use self::{operation_service::Operations, tenant_service::Tenants};
 use super::{Deps, handlers::registry::v1 as handlers};
 
 /// The services.
 pub(super) fn services(deps: &Deps) -> Vec<Service> {
-    vec![handlers::tenant_service::mount(Tenants { deps: deps.clone() })]
+    vec![
+        handlers::tenant_service::mount(Tenants { deps: deps.clone() }),
+        handlers::operation_service::mount(Operations { deps: deps.clone() }),
+    ]
 }

@@ -81,7 +81,9 @@ pub async fn hash(passwords: &Passwords, password: Option<&Password>) -> Result<
 
 /// Checks what can be checked of an account without the database.
 pub fn check(new: &NewAccount) -> Result<()> {
-    check_name(&new.username)?;
+    if !new.username.is_empty() {
+        check_name(&new.username)?;
+    }
     let fits = match new.tenant {
         None => matches!(new.role, Role::PlatformAdmin | Role::User),
         Some(_) => !matches!(new.role, Role::PlatformAdmin | Role::Project),

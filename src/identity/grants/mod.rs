@@ -4,12 +4,14 @@ pub mod email_domains;
 pub mod switch;
 
 use serde_json::json;
-use time::{Date, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset, format_description::well_known::Iso8601};
+use time::{
+    Date, Duration, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset, format_description::well_known::Iso8601,
+};
 use uuid::Uuid;
 
 pub use crate::store::columns::GrantRole;
 
-use super::accounts::identities;
+use super::{accounts::identities, users::rules::reason};
 use crate::{
     base::{Cx, Error, Kind, Result, TenantId, TenantRef, error::Reason, scope::platform_only},
     store::{
@@ -18,6 +20,9 @@ use crate::{
     },
     tenants,
 };
+
+/// The longest time of access for support.
+const LONGEST_SUPPORT: Duration = Duration::hours(72);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -29,6 +34,8 @@ pub struct Grant {
     pub is_default: bool,
     /// None if it does not expire.
     pub expires_at: Option<OffsetDateTime>,
+    /// Why it was given.
+    pub reason: Option<String>,
 }
 
 impl From<GrantRow> for Grant {
@@ -40,6 +47,7 @@ impl From<GrantRow> for Grant {
             role: row.role,
             is_default: row.is_default,
             expires_at: row.expires_at.map(Stamp::time),
+            reason: row.reason,
         }
     }
 }
@@ -56,6 +64,8 @@ pub struct NewGrant {
     pub is_default: bool,
     /// In ISO 8601.
     pub expires_at: Option<String>,
+    /// Why it is given.
+    pub reason: Option<String>,
 }
 
 /// Filter of a list of grants.
@@ -83,10 +93,11 @@ pub async fn list(cx: &Cx, store: &Store, filter: &GrantFilter) -> Result<Pages<
     Ok(tables::grants(cx, store, filter.identity.flatten(), tenant).await?.map(Grant::from))
 }
 
-/// Creates a grant. Checks, in this order: the role, the identity, the tenant, the domain of the identity's
-/// address, the expiry, and that the identity has no grant in the tenant yet.
-pub async fn create(cx: &Cx, store: &Store, new: NewGrant) -> Result<Grant> {
+/// Creates a grant. Checks, in this order: the role, the text of the reason, the identity, the tenant, the domain of the identity's address,
+/// the expiry, that access for support has a limited time and a reason, and that the identity has no grant in the tenant yet.
+pub async fn create(cx: &Cx, store: &Store, mut new: NewGrant) -> Result<Grant> {
     let role = new.role.as_deref().map_or(Ok(GrantRole::Member), str::parse)?;
+    new.reason = reason(new.reason)?.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     store.write(cx, (new, role), insert).await
 }
 
@@ -98,8 +109,8 @@ async fn insert(tx: &Tx, (new, role): &(NewGrant, GrantRole)) -> Result<Grant> {
     let (_, scope) = tenants::resolve_any_locked(tx, &new.tenant).await?;
     email_domains::check(tx, scope, &identity).await?;
     let expires_at = new.expires_at.as_deref().map(moment).transpose()?;
-    if *role == GrantRole::Support && expires_at.is_none() {
-        return Err(bad_end("A support grant needs expires_at."));
+    if *role == GrantRole::Support {
+        check_support(expires_at, tx.time().await?, new.reason.as_deref())?;
     }
     if tx.tenant(scope).grants().has(identity.id).await? {
         return Err(Error::exists(Reason::GrantExists, "the user already has a grant in that tenant"));
@@ -115,11 +126,27 @@ async fn insert(tx: &Tx, (new, role): &(NewGrant, GrantRole)) -> Result<Grant> {
         is_default: new.is_default,
         expires_at: expires_at.map(Stamp::from),
         created_at: tx.now().into(),
+        reason: new.reason.clone(),
+        chosen_at: None,
     };
     let grant = Grant::from(row.clone());
     tx.tenant(scope).grants().insert(row).await?;
     record(tx, ChangeKind::Created, &grant);
     Ok(grant)
+}
+
+/// Access for support is for a limited time and with a reason (control-plane contract, section 9).
+fn check_support(end: Option<OffsetDateTime>, now: OffsetDateTime, reason: Option<&str>) -> Result<()> {
+    let Some(end) = end else { return Err(bad_end("A support grant needs expires_at.")) };
+    if end - now > LONGEST_SUPPORT {
+        let message = "A support grant must expire within 72 hours.";
+        return Err(Error::new(Kind::InvalidArgument, Reason::SupportGrantTooLong, message));
+    }
+    if reason.is_none() {
+        let message = "A support grant needs a reason.";
+        return Err(Error::new(Kind::InvalidArgument, Reason::GrantReasonMissing, message));
+    }
+    Ok(())
 }
 
 /// Deletes a grant and ends the sessions that may depend on it: all sessions of the identity's platform accounts.
@@ -151,6 +178,7 @@ fn record(tx: &Tx, kind: ChangeKind, grant: &Grant) {
         "role": grant.role.as_str(),
         "is_default": grant.is_default,
         "expires_at": end,
+        "reason": grant.reason,
     });
     let change = Change::new(Resource::Grant, kind, grant.id.to_string()).within(grant.tenant);
     tx.changed(change, grant.id.to_string(), details);
@@ -183,6 +211,18 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+
+    #[test]
+    fn access_for_support_has_a_limited_time_and_a_reason() {
+        let now = datetime!(2026-07-01 12:00 UTC);
+        let refused = |end: Option<OffsetDateTime>, reason| check_support(end, now, reason).unwrap_err().reason;
+        assert_eq!(refused(None, Some("ticket 7")), Reason::GrantEndInvalid);
+        let longest = now + Duration::hours(72);
+        assert_eq!(refused(Some(longest + Duration::SECOND), Some("ticket 7")), Reason::SupportGrantTooLong);
+        assert_eq!(refused(Some(longest), None), Reason::GrantReasonMissing);
+        assert!(check_support(Some(longest), now, Some("ticket 7")).is_ok());
+        assert!(check_support(Some(datetime!(2020-01-01 0:00 UTC)), now, Some("ticket 7")).is_ok());
+    }
 
     #[test]
     fn a_time_is_converted_to_utc() {

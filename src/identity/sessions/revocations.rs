@@ -55,7 +55,8 @@ pub async fn revoke_token(store: &Store, cx: &Cx, jti: String, expires_at: Offse
     store.write(cx, (jti, expires_at), revoke).await
 }
 
-async fn revoke(tx: &Tx, (jti, expires_at): &(String, OffsetDateTime)) -> Result<()> {
+/// [`revoke_token`] inside a write.
+pub(in crate::identity) async fn revoke(tx: &Tx, (jti, expires_at): &(String, OffsetDateTime)) -> Result<()> {
     let row = revoked_tokens::Model {
         jti: jti.clone(),
         expires_at: (*expires_at).into(),

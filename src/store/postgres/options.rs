@@ -1,6 +1,6 @@
 //! How to connect, from what SeaORM's driver has read from a URL, the environment and the password file.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ffi::OsString};
 
 use sea_orm::sqlx::{
     ConnectOptions,
@@ -76,6 +76,37 @@ impl Options {
             Host::Unix(_) => None,
         });
         (host, self.config.get_ports().first().copied().unwrap_or(5432))
+    }
+
+    /// The database; by default that with the name of the user.
+    pub fn database(&self) -> &str {
+        self.config.get_dbname().or(self.config.get_user()).unwrap_or_default()
+    }
+
+    /// The same for PostgreSQL's own programs, as their variables, except for the database. Fails if the URL contains a certificate itself.
+    pub fn environment(&self) -> std::io::Result<Vec<(&'static str, OsString)>> {
+        let host = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => OsString::from(name),
+            #[cfg(unix)]
+            Host::Unix(directory) => directory.clone().into_os_string(),
+        });
+        let mut set: Vec<_> = host.take(1).map(|host| ("PGHOST", host)).collect();
+        set.extend(self.config.get_ports().first().map(|port| ("PGPORT", port.to_string().into())));
+        set.extend(self.config.get_user().map(|user| ("PGUSER", user.into())));
+        set.extend(self.config.get_options().map(|options| ("PGOPTIONS", options.into())));
+        // A password that is not UTF-8 cannot be given in a URL.
+        let password = self.config.get_password().map(|password| String::from_utf8_lossy(password).into_owned());
+        set.extend(password.map(|password| ("PGPASSWORD", password.into())));
+        let mode = match (self.config.get_ssl_mode(), self.tls.checks()) {
+            (SslMode::Disable, _) => "disable",
+            (SslMode::Prefer, _) => "prefer",
+            (_, Checks::Authority) => "verify-ca",
+            (_, Checks::AuthorityAndName) => "verify-full",
+            (_, Checks::Nothing) => "require",
+        };
+        set.push(("PGSSLMODE", mode.into()));
+        set.extend(self.tls.environment()?);
+        Ok(set)
     }
 
     /// Opens a connection that the caller drives.
@@ -158,6 +189,32 @@ mod tests {
         assert_eq!((config.get_application_name(), config.get_ssl_mode()), (Some("x"), SslMode::Require));
         assert_eq!(options.statements, 7);
         assert_eq!(options.tls.files(), ["/etc/ca.pem", "/etc/c.pem", "/etc/k.pem"]);
+    }
+
+    #[test]
+    fn the_programs_of_postgresql_get_the_same_options() {
+        let options = of("postgres://us%40er:p%2Fa%3Fss@db.example:6432/na%20me?sslmode=verify-full&\
+                          sslrootcert=/etc/ca.pem&options[statement_timeout]=5s");
+        let text = |(name, value): (&str, OsString)| format!("{name}={}", value.to_str().unwrap());
+        let set: Vec<_> = options.environment().unwrap().into_iter().map(text).collect();
+        let expected = [
+            "PGHOST=db.example",
+            "PGPORT=6432",
+            "PGUSER=us@er",
+            "PGOPTIONS=-c statement_timeout=5s",
+            "PGPASSWORD=p/a?ss",
+            "PGSSLMODE=verify-full",
+            "PGSSLROOTCERT=/etc/ca.pem",
+        ];
+        assert_eq!(
+            (set.iter().map(String::as_str).collect::<Vec<_>>(), options.database()),
+            (expected.to_vec(), "na me")
+        );
+        let socket = of("postgres://%2Frun%2Fpg/db").environment().unwrap();
+        assert!(socket.contains(&("PGHOST", "/run/pg".into())) && socket.contains(&("PGSSLMODE", "prefer".into())));
+        let inline = "postgres://h/db?sslrootcert=-----BEGIN%20CERTIFICATE-----%0A-----END%20CERTIFICATE-----";
+        let error = of(inline).environment().unwrap_err().to_string();
+        assert!(error.contains("sslrootcert must be the name of a file"), "{error}");
     }
 
     #[test]

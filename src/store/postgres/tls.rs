@@ -1,6 +1,7 @@
 //! TLS to the server, with rustls.
 
 use std::{
+    ffi::OsString,
     io,
     path::PathBuf,
     pin::Pin,
@@ -94,6 +95,27 @@ impl Pem {
 impl Tls {
     pub fn new(checks: Checks, authorities: Option<Pem>, certificate: Option<Pem>, key: Option<Pem>) -> Self {
         Self(Arc::new(Certificates { checks, authorities, certificate, key }))
+    }
+
+    pub fn checks(&self) -> Checks {
+        self.0.checks
+    }
+
+    /// The files for PostgreSQL's own programs, as their variables. Fails for a certificate that is not in a file.
+    pub fn environment(&self) -> io::Result<Vec<(&'static str, OsString)>> {
+        let Certificates { authorities, certificate, key, .. } = &*self.0;
+        let files = [
+            ("PGSSLROOTCERT", "sslrootcert", authorities),
+            ("PGSSLCERT", "sslcert", certificate),
+            ("PGSSLKEY", "sslkey", key),
+        ];
+        let given =
+            files.into_iter().filter_map(|(variable, parameter, pem)| Some((variable, parameter, pem.as_ref()?)));
+        let file = |(variable, parameter, pem): (_, &str, &Pem)| match pem {
+            Pem::File(path) => Ok((variable, path.clone().into_os_string())),
+            Pem::Text(_) => Err(io::Error::other(format!("{parameter} must be the name of a file"))),
+        };
+        given.map(file).collect()
     }
 
     /// The names of the files.

@@ -45,6 +45,10 @@ pub struct Model {
     /// None if it does not expire.
     pub expires_at: Option<Stamp>,
     pub created_at: Stamp,
+    /// Why it was given.
+    pub reason: Option<String>,
+    /// When the person chose the tenant last.
+    pub chosen_at: Option<Stamp>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -129,6 +133,13 @@ pub async fn of_identity(conn: &impl Db, identity: Uuid) -> Result<Vec<(Model, t
         .fetch_all(conn)
         .await?;
     Ok(found.into_iter().filter_map(|(grant, tenant)| Some((grant, tenant.flatten()?))).collect())
+}
+
+/// Records that the person of an account chose the tenant of a grant. The caller must make sure that the grant is of the identity of its own
+/// account.
+pub async fn choose(conn: &impl Db, id: Uuid, now: Stamp) -> Result<()> {
+    Entity::update_many().col_expr(Column::ChosenAt, Expr::value(now)).filter(Column::Id.eq(id)).run(conn).await?;
+    Ok(())
 }
 
 /// Clears the default flag of all grants of an identity. For platform callers.

@@ -13,6 +13,8 @@ pub struct Model {
     /// Epoch of the account at login; a later one ends the session.
     pub epoch: i64,
     pub expires_at: Stamp,
+    /// When the grant that the session acts under expires, by the clock of the database.
+    pub grant_expires_at: Option<Stamp>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -91,8 +91,8 @@ pub use gateway_pools::Model as GatewayPoolRow;
 pub use gateway_reports::Model as GatewayReportRow;
 pub use gateways::Model as GatewayRow;
 pub use grants::{
-    Model as GrantRow, by_id as grant_by_id, clear_defaults as clear_default_grants, list as grants,
-    of_identity as grants_of_identity, query as grants_query,
+    Model as GrantRow, by_id as grant_by_id, choose as choose_grant, clear_defaults as clear_default_grants,
+    list as grants, of_identity as grants_of_identity, query as grants_query,
 };
 pub use groups::Model as GroupRow;
 pub use messaging_tenants::Model as MessagingRow;

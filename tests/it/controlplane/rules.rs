@@ -4,7 +4,8 @@ use futures::future::join_all;
 use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel, QueryOrder};
 use tenantry::{
     base::{
-        Access, Caller, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts, cx::CxFacts, error::Reason,
+        Access, Caller, Clock, Cx, Error, Kind, Role, TenantRef, TenantScope, caller::CallerFacts, cx::CxFacts,
+        error::Reason,
     },
     controlplane::tenants::{self as surface, Removal},
     identity::{
@@ -14,10 +15,11 @@ use tenantry::{
             self, GrantFilter, NewGrant, email_domains,
             switch::{self, SwitchTarget},
         },
+        sessions::ungranted,
     },
     store::{
-        Fetch, Store, UpdateRow,
-        tables::{accounts as rows, audit_events, identities as identity_rows},
+        Fetch, Store, StoreConfig, UpdateRow,
+        tables::{accounts as rows, audit_events, identities as identity_rows, revoked_tokens},
     },
     tenants::{self, NewTenant},
     zerotrust::tenants::{self as subscribers, Deletion, SubscriberRef},
@@ -58,11 +60,17 @@ async fn account(store: &Store, name: &str, email: &str, role: Role) -> Uuid {
 
 fn to(identity: &Identity, tenant: &str) -> NewGrant {
     let (identity, tenant) = (Some(identity.id), TenantRef::parse(tenant));
-    NewGrant { identity, tenant, role: None, is_default: false, expires_at: None }
+    NewGrant { identity, tenant, role: None, is_default: false, expires_at: None, reason: None }
 }
 
 async fn grant(store: &Store, new: NewGrant) -> Result<Grant, Error> {
     grants::create(&platform_cx("grant.create"), store, new).await
+}
+
+/// The time in a number of hours, as text.
+fn in_hours(hours: i64) -> String {
+    let time = time::OffsetDateTime::now_utc() + time::Duration::hours(hours);
+    time.format(&time::format_description::well_known::Rfc3339).unwrap()
 }
 
 async fn all(store: &Store) -> Vec<Grant> {
@@ -86,7 +94,7 @@ async fn epoch(store: &Store, account: Uuid) -> i64 {
 
 async fn initial_target(store: &Store, account: Uuid) -> Option<String> {
     let row = rows::Entity::find_by_id(account).one(store.orm()).await.unwrap().unwrap();
-    let target = switch::initial_target(store, &row.into()).await.unwrap();
+    let target = switch::initial_target(store, &row.into(), "a session").await.unwrap();
     target.map(|target| target.tenant.name.to_string())
 }
 
@@ -132,10 +140,13 @@ both_databases! {
             role: Some("owner".to_owned()),
             expires_at: Some("never".to_owned()),
             is_default: true,
+            reason: Some("a".repeat(501)),
         };
         let refused = async |new: &NewGrant| grant(&db, new.clone()).await.unwrap_err().reason;
         assert_eq!(refused(&new).await, Reason::GrantRoleUnknown);
         new.role = Some("support".to_owned());
+        assert_eq!(refused(&new).await, Reason::InvalidArgument, "the reason is too long");
+        new.reason = Some(" \n".to_owned());
         assert_eq!(refused(&new).await, Reason::IdentityNotFound);
         new.identity = Some(bob.id);
         assert_eq!(refused(&new).await, Reason::TenantNotFound);
@@ -145,8 +156,13 @@ both_databases! {
         assert_eq!(refused(&new).await, Reason::GrantEndInvalid);
         new.expires_at = None;
         assert_eq!(refused(&new).await, Reason::GrantEndInvalid, "a support grant must expire");
-        new.expires_at = Some("2099-01-01T00:00:00Z".to_owned());
-        assert_eq!(grant(&db, new.clone()).await.unwrap().role, GrantRole::Support);
+        new.expires_at = Some(in_hours(73));
+        assert_eq!(refused(&new).await, Reason::SupportGrantTooLong);
+        new.expires_at = Some(in_hours(71));
+        assert_eq!(refused(&new).await, Reason::GrantReasonMissing);
+        new.reason = Some(" ticket 4711 ".to_owned());
+        let granted = grant(&db, new.clone()).await.unwrap();
+        assert_eq!((granted.role, granted.reason.as_deref()), (GrantRole::Support, Some("ticket 4711")));
         assert_eq!(refused(&new).await, Reason::GrantExists);
     }
 
@@ -246,6 +262,82 @@ both_databases! {
         grant(&db, NewGrant { is_default: true, ..to(&both[0], "two") }).await.unwrap();
         assert_eq!(initial_target(&db, bob).await.as_deref(), Some("two"));
         assert_eq!(initial_target(&db, ops).await, None, "an administrator must start on the platform");
+    }
+
+    async fn a_login_starts_where_the_last_switch_led_while_that_grant_lives(db: TestDb) {
+        let bob = account(&db, "bob", "bob@example.com", Role::User).await;
+        let mine = identities::list(&root(), &db, Some("bob@example.com")).await.unwrap().first.remove(0);
+        let mut granted = Vec::new();
+        for (name, is_default) in [("one", false), ("two", true), ("three", false)] {
+            tenant(&db, name).await;
+            granted.push(grant(&db, NewGrant { is_default, ..to(&mine, name) }).await.unwrap());
+        }
+        let go = async |to: &str| drop(switch::switch(&of(bob), &db, Some(TenantRef::parse(to)), session()).await.unwrap());
+        go("one").await;
+        assert_eq!(initial_target(&db, bob).await.as_deref(), Some("one"));
+        go("three").await;
+        assert_eq!(initial_target(&db, bob).await.as_deref(), Some("three"));
+        switch::switch(&of(bob), &db, None, session()).await.unwrap();
+        assert_eq!(initial_target(&db, bob).await.as_deref(), Some("three"), "the platform is not a tenant");
+        grants::delete(&platform_cx("grant.delete"), &db, Some(granted[2].id)).await.unwrap();
+        assert_eq!(initial_target(&db, bob).await.as_deref(), Some("one"));
+        grants::delete(&platform_cx("grant.delete"), &db, Some(granted[0].id)).await.unwrap();
+        assert_eq!(initial_target(&db, bob).await.as_deref(), Some("two"));
+    }
+
+    async fn the_clock_of_the_database_decides_when_a_grant_ends(db: TestDb) {
+        let bob = account(&db, "bob", "bob@example.com", Role::User).await;
+        let mine = identities::list(&root(), &db, Some("bob@example.com")).await.unwrap().first.remove(0);
+        tenant(&db, "acme").await;
+        tenant(&db, "beta").await;
+        grant(&db, NewGrant { expires_at: Some(in_hours(1)), ..to(&mine, "acme") }).await.unwrap();
+        grant(&db, to(&mine, "beta")).await.unwrap();
+        // On SQLite, the clock of the database is that of its server.
+        let off = if db.is_sqlite() { time::Duration::ZERO } else { time::Duration::hours(2) };
+        let clock = |off| Clock::manual(time::OffsetDateTime::now_utc() + off);
+        let server = async |off| {
+            Store::open(StoreConfig { clock: clock(off), ..StoreConfig::new(&db.url) }).await.unwrap()
+        };
+        let (fast, slow) = (server(off).await, server(-off).await);
+        let mut tokens = Vec::new();
+        for store in [&fast, &slow] {
+            let switched = async |name: &str| {
+                let (session, end) = session();
+                let acting = switch::switch(&of(bob), store, Some(TenantRef::parse(name)), (session.clone(), end)).await.unwrap();
+                (session, acting.target.unwrap().ends)
+            };
+            let (in_acme, ends) = switched("acme").await;
+            let left = ends.unwrap() - store.clock().now();
+            assert!((left - time::Duration::HOUR).abs() < time::Duration::MINUTE, "by the clock of the server: {left}");
+            let (in_beta, ends) = switched("beta").await;
+            assert_eq!(ends, None);
+            tokens.push((in_acme, in_beta));
+            assert_eq!(ungranted::end(store, 10).await.unwrap(), 0, "a grant ended early");
+        }
+        // An hour later.
+        let later = "UPDATE login_sessions SET grant_expires_at = 1 WHERE grant_expires_at IS NOT NULL";
+        crate::rows::sql(&db, later.to_owned()).await.unwrap();
+        assert_eq!(ungranted::end(&slow, 1).await.unwrap(), 1);
+        assert_eq!(ungranted::end(&slow, 10).await.unwrap(), 1);
+        assert_eq!(ungranted::end(&fast, 10).await.unwrap(), 0, "sessions end once");
+        let revoked = revoked_tokens::Entity::find().all(db.read()).await.unwrap();
+        let mut revoked: Vec<_> = revoked.into_iter().map(|row| row.jti).collect();
+        let mut expected: Vec<_> = tokens.iter().map(|(in_acme, _)| in_acme.clone()).collect();
+        (revoked.sort(), expected.sort());
+        assert_eq!(revoked, expected, "the sessions in the other tenant must not end");
+        assert_eq!(crate::rows::audited(&db, "grant.expire").await, 2);
+        // The limit of access for support does not depend on the server, either.
+        for (store, name) in [(fast, "delta"), (slow, "gamma")] {
+            tenant(&db, name).await;
+            let support = async |hours| {
+                let (role, expires_at) = (Some("support".to_owned()), Some(in_hours(hours)));
+                let new = NewGrant { role, expires_at, reason: Some("a test".to_owned()), ..to(&mine, name) };
+                grants::create(&platform_cx("grant.create"), &store, new).await
+            };
+            assert_eq!(support(73).await.unwrap_err().reason, Reason::SupportGrantTooLong, "{name}");
+            assert_eq!(support(71).await.unwrap().role, GrantRole::Support, "{name}");
+            store.close().await;
+        }
     }
 
     async fn grants_and_domains_are_deleted_with_their_tenant(db: TestDb) {

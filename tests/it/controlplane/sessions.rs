@@ -67,6 +67,12 @@ fn claims(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
+/// A time in seconds since the epoch, as text.
+fn rfc3339(seconds: i64) -> String {
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+    time.format(&time::format_description::well_known::Rfc3339).unwrap()
+}
+
 async fn switch(http: &Http, to: Value) -> (u16, Value) {
     let body = json!({"tenant_id": to}).to_string();
     let answer = http.call(Method::POST, "/api/auth/switch-account", Some(&body)).await;
@@ -116,8 +122,10 @@ async fn grants_open_tenants_until_they_are_deleted() {
     assert!(accounts(&nowhere).await.is_empty());
 
     let bob = user(&server, "bob@example.com").await;
-    let member = json!({"user_id": bob, "tenant_id": "beta", "role": "support", "expires_at": "2099-01-01"});
-    create(&server, "/grants", member).await;
+    let end = rfc3339(Clock::system().unix() + 7200);
+    let support =
+        json!({"user_id": bob, "tenant_id": "beta", "role": "support", "expires_at": end, "reason": "a test"});
+    create(&server, "/grants", support).await;
     let grant = json!({"user_id": bob, "tenant_id": "acme", "role": "admin", "is_default": true});
     let grant = create(&server, "/grants", grant).await;
 
@@ -148,9 +156,8 @@ async fn a_session_ends_with_the_grant_and_with_the_session_that_it_came_from() 
     let server = prepared(Setup::dev()).await;
     let bob = user(&server, "bob@example.com").await;
     let soon = Clock::system().unix() + 600;
-    let end = time::OffsetDateTime::from_unix_timestamp(soon).unwrap();
-    let end = end.format(&time::format_description::well_known::Rfc3339).unwrap();
-    let grant = json!({"user_id": bob, "tenant_id": "beta", "role": "support", "expires_at": end});
+    let end = rfc3339(soon);
+    let grant = json!({"user_id": bob, "tenant_id": "beta", "role": "support", "expires_at": end, "reason": "a test"});
     create(&server, "/grants", grant).await;
     let (_, answer) = try_login(&server, json!({"userid": "bob", "password": PASSWORD})).await;
     assert_eq!(claims(&token(&answer))["exp"], soon, "a login must start in the tenant of the only grant");

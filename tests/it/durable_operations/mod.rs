@@ -227,7 +227,8 @@ both_databases! {
         assert_eq!((operation.kind.as_str(), operation.target.as_str()), ("test.work", "something"));
         assert_eq!(counted(&db, "a").await, [3, 1, 1]);
         let events = outbox::Entity::find().filter(outbox::Column::Topic.eq("operation")).count(db.read()).await.unwrap();
-        assert_eq!(events, 6, "one event each for the start, the first attempt, the three steps and the end");
+        // On a busy machine, the progress of the first step may have events, too.
+        assert!((6..=8).contains(&events), "{events}: one each for the start, the first attempt, the three steps and the end");
         jobs.end(PATIENCE).await;
     }
 

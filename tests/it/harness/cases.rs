@@ -12,12 +12,13 @@ use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use sea_orm::{Database, DatabaseConnection};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     enroll::{self, DpopKey},
     fleet,
     grpc::{self, Grpc},
-    json as messages, root, rotations,
+    json as messages, operations, root, rotations,
     server::{Server, Setup},
 };
 
@@ -52,11 +53,11 @@ pub enum Before {
 }
 
 /// A call. `$name` in its texts is a value taken from an earlier response; `$T` is a tag unique to the run, and `$CSR` a
-/// certificate signing request of it. The time `$NOW` is the present.
+/// certificate signing request of it. The time `$NOW` is the present, and the text `$SOON` the time in an hour.
 #[derive(Deserialize)]
 pub struct Step {
-    /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one, and
-    /// `rows/aged_rotations` moves all rotations of keys an hour back.
+    /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one,
+    /// `rows/operation` that of an operation, and `rows/aged_rotations` moves all rotations of keys an hour back.
     pub call: String,
     pub request: Json,
     /// The token; defaults to the platform administrator's. `dpop ` before it is a device token of the last `proof`.
@@ -106,8 +107,11 @@ impl World {
     pub async fn begin(&self, case: &Case, tag: &str) -> (Grpc, Taken) {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let grpc = self.grpc.clone().client(Ipv4Addr::from_bits(0x0a00_0001 + run).to_string());
-        let mut taken =
-            BTreeMap::from([("T".to_owned(), Json::from(tag)), ("CSR".to_owned(), Json::from(enroll::csr()))]);
+        let mut taken = BTreeMap::from([
+            ("T".to_owned(), Json::from(tag)),
+            ("CSR".to_owned(), Json::from(enroll::csr())),
+            ("SOON".to_owned(), Json::from(soon())),
+        ]);
         for before in &case.before {
             let steps = match before {
                 Before::Prelude(name) => self.preludes[name].as_slice(),
@@ -129,7 +133,10 @@ impl World {
             return Json::Null;
         }
         if let Some(kind) = step.call.strip_prefix("rows/") {
-            let answer = fleet::enroll(&self.db, kind, &request).await;
+            let answer = match kind {
+                "operation" => operations::insert(&self.db, &request).await,
+                _ => fleet::enroll(&self.db, kind, &request).await,
+            };
             take(step, &answer, taken);
             return answer;
         }
@@ -161,6 +168,11 @@ impl World {
         let method = self.methods.get(&step.call).unwrap_or_else(|| panic!("there is no {}", step.call));
         messages::message(&method.input(), request)
     }
+}
+
+/// The time in an hour.
+fn soon() -> String {
+    (OffsetDateTime::now_utc() + Duration::from_secs(3600)).format(&Rfc3339).unwrap()
 }
 
 /// Takes the values of a step from its response.

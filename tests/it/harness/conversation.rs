@@ -28,10 +28,18 @@ impl Ids {
         format!("{written}\n{shown}\n")
     }
 
-    /// Replaces masks by ids.
+    /// Replaces masks by ids, and `<in 2 h>` by the time in two hours.
     pub fn fill(&self, text: &str) -> String {
         let filled = self.0.iter().enumerate().rev();
-        filled.fold(text.to_owned(), |text, (index, id)| text.replace(&format!("<{}>", index + 1), id))
+        let filled = filled.fold(text.to_owned(), |text, (index, id)| text.replace(&format!("<{}>", index + 1), id));
+        let mut parts = filled.split("<in ");
+        let mut with_times = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (hours, rest) = part.split_once(" h>").unwrap();
+            let time = OffsetDateTime::now_utc() + Duration::hours(hours.parse().unwrap());
+            write!(with_times, "{}{rest}", time.format(&Rfc3339).unwrap()).unwrap();
+        }
+        with_times
     }
 
     /// Replaces what differs between runs by masks.

@@ -10,7 +10,7 @@ use super::grpc;
 const IDS: [&str; 13] =
     ["ten_", "usr_", "grp_", "key_", "pool_", "tok_", "dev_", "gw_", "pol_", "sgn_", "rot_", "ses_", "grt_"];
 /// Members that are not secret but differ between runs. The digest of a policy depends on the ids in it.
-const VARYING: [&str; 5] = ["prefix", "next_cursor", "request_id", "serial", "digest"];
+const VARYING: [&str; 6] = ["prefix", "next_cursor", "request_id", "requestId", "serial", "digest"];
 /// Members with the id of a signing key, which is 32 hex digits.
 const KEY_IDS: [&str; 5] = ["key_id", "old_key_id", "new_key_id", "old_id", "new_id"];
 /// The member after the id of a key in a signer.

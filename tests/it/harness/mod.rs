@@ -14,6 +14,7 @@ pub mod line;
 pub mod mask;
 pub mod modules;
 pub mod openbao;
+pub mod operations;
 pub mod postgres;
 pub mod rotations;
 pub mod rpc;

@@ -57,6 +57,17 @@ impl Setup {
         self.env("TENANTRY_DATABASE_URL", url)
     }
 
+    /// The same setup in another, fresh directory.
+    pub fn elsewhere(&self) -> Self {
+        Self { home: Arc::new(tempfile::tempdir().unwrap()), ..self.clone() }
+    }
+
+    /// The database, unless it is the embedded one.
+    pub fn database_url(&self) -> Option<String> {
+        let set = self.env.iter().rfind(|(name, _)| name == "TENANTRY_DATABASE_URL");
+        set.map(|(_, url)| url.clone())
+    }
+
     /// Limits the size of the files that the program writes, like a disk that is full; [`Server::allow_large_files`] lifts it.
     pub fn largest_file(self, bytes: u64) -> Self {
         Self { largest_file: Some(bytes), ..self }
