@@ -1,5 +1,7 @@
 //! The control-plane surface and its rules.
 
+mod enrollment;
+mod hosts;
 mod modes;
 mod rest;
 mod rules;
