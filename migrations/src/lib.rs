@@ -49,6 +49,7 @@ mod m20260101_000034_placements;
 mod m20260101_000035_canary_ends;
 mod m20260101_000036_global_policies;
 mod m20260101_000039_hosts;
+mod m20260101_000040_kek_proof;
 pub mod record;
 
 /// The result of a migration.
@@ -115,6 +116,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000035_canary_ends,
     m20260101_000036_global_policies,
     m20260101_000039_hosts,
+    m20260101_000040_kek_proof,
 ];
 
 /// The database to be migrated.

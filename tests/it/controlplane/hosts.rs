@@ -314,7 +314,8 @@ both_databases! {
         tenant(&db, "acme").await;
         let token = generated(&db, "acme", NewHostToken::default()).await;
         let names: Vec<_> = (0..20).map(|n| format!("host-{n}")).collect();
-        let suspend = write(&db, &platform_cx("tenant.suspend"), |tx| {
+        let cx = platform_cx("tenant.suspend");
+        let suspend = write(&db, &cx, |tx| {
             Box::pin(async move {
                 let (tenant, scope) = tenants::resolve_locked(tx, &TenantRef::parse("acme")).await?;
                 tenants::suspend(tx, &tenant, scope).await
