@@ -1,21 +1,13 @@
-//! `HostService`: hosts and their registration.
+//! `HostService`: the hosts of tenants.
 
 use crate::{
     api::{
-        Deps, List,
-        handlers::controlplane::v1::host_service::HostService,
-        list_response,
-        structs::{from_value, to_value},
-        timestamp,
+        Deps, List, handlers::controlplane::v1::host_service::HostService, list_response, structs::to_value, timestamp,
     },
-    base::{Cx, Result, Secret, ids::read_dashed},
-    enrollment::{
-        hosts::{self, Description, Host, Registration},
-        throttle::Throttle,
-    },
+    base::{Cx, Result, ids::read_dashed},
+    enrollment::hosts::{self, Host},
     proto::controlplane::v1::{
         DeleteHostRequest, DeleteHostResponse, Host as HostMessage, ListHostsRequest, ListHostsResponse,
-        RegisterHostRequest, RegisterHostResponse,
     },
 };
 
@@ -24,16 +16,9 @@ const APPROVAL: &str = "pending";
 
 pub struct Hosts {
     pub(super) deps: Deps,
-    pub(super) throttle: Throttle,
 }
 
 impl HostService for Hosts {
-    async fn register_host(&self, cx: &Cx, message: RegisterHostRequest) -> Result<RegisterHostResponse> {
-        let registered = hosts::register(cx, &self.deps.store, &self.throttle, registration(message)).await?;
-        let host_token = registered.token.expose().clone();
-        Ok(to_response(to_proto(registered.host), host_token))
-    }
-
     async fn list_hosts(&self, cx: &Cx, _: ListHostsRequest) -> Result<List<ListHostsResponse>> {
         let found = hosts::list(cx, &self.deps.store, cx.tenant()?).await?;
         Ok(list_response(cx, found, |page| ListHostsResponse { hosts: page.into_iter().map(to_proto).collect() }))
@@ -45,28 +30,7 @@ impl HostService for Hosts {
     }
 }
 
-/// The message without what the contract accepts and this server has no use for.
-fn registration(message: RegisterHostRequest) -> Registration {
-    let secret = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Secret::new);
-    Registration {
-        host: Description {
-            active: message.active.unwrap_or_default(),
-            fqdn: message.fqdn.unwrap_or_default(),
-            hostname: message.hostname.unwrap_or_default(),
-            ipv4: message.ipv4,
-            ipv6: message.ipv6,
-            script_execution_enabled: message.script_execution_enabled,
-            is_privileged: message.is_privileged,
-            enabled_shells: message.enabled_shells,
-            agent_version: message.agent_version,
-            agent_capabilities: message.agent_capabilities.map(from_value).filter(|value| !value.is_null()),
-        },
-        enrollment_token: secret(message.enrollment_token),
-        host_token: secret(message.host_token),
-    }
-}
-
-fn to_proto(host: Host) -> HostMessage {
+pub(super) fn to_proto(host: Host) -> HostMessage {
     let (tenant, row) = (host.tenant, host.row);
     HostMessage {
         id: row.id.to_string(),
@@ -84,26 +48,5 @@ fn to_proto(host: Host) -> HostMessage {
         approval_status: APPROVAL.to_owned(),
         created_at: Some(timestamp(row.created_at.time())),
         last_access: Some(timestamp(row.last_registered_at.time())),
-    }
-}
-
-fn to_response(host: HostMessage, host_token: String) -> RegisterHostResponse {
-    RegisterHostResponse {
-        id: host.id,
-        tenant_id: host.tenant_id,
-        active: host.active,
-        fqdn: host.fqdn,
-        hostname: host.hostname,
-        ipv4: host.ipv4,
-        ipv6: host.ipv6,
-        script_execution_enabled: host.script_execution_enabled,
-        is_privileged: host.is_privileged,
-        enabled_shells: host.enabled_shells,
-        agent_version: host.agent_version,
-        agent_capabilities: host.agent_capabilities,
-        approval_status: host.approval_status,
-        created_at: host.created_at,
-        last_access: host.last_access,
-        host_token,
     }
 }

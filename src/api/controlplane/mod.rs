@@ -5,6 +5,7 @@ mod dialect;
 mod email_domain_service;
 mod enrollment_token_service;
 mod grant_service;
+mod host_registration_service;
 mod host_service;
 mod placement_service;
 mod session_service;
@@ -18,8 +19,8 @@ use transcoder::Service;
 pub use self::{dialect::ControlPlaneDialect, stub::Stub};
 use self::{
     email_domain_service::EmailDomains, enrollment_token_service::EnrollmentTokens, grant_service::Grants,
-    host_service::Hosts, placement_service::Placements, session_service::SessionTokens, status_service::Statuses,
-    tenant_service::Tenants, user_service::Users,
+    host_registration_service::HostRegistrations, host_service::Hosts, placement_service::Placements,
+    session_service::SessionTokens, status_service::Statuses, tenant_service::Tenants, user_service::Users,
 };
 use super::{Deps, handlers::controlplane::v1 as handlers};
 use crate::{
@@ -39,7 +40,8 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::grant_service::mount(Grants { deps: deps() }),
         handlers::email_domain_service::mount(EmailDomains { deps: deps() }),
         handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
-        handlers::host_service::mount(Hosts { deps: deps(), throttle: Throttle::default() }),
+        handlers::host_service::mount(Hosts { deps: deps() }),
+        handlers::host_registration_service::mount(HostRegistrations { deps: deps(), throttle: Throttle::default() }),
     ];
     match deps().settings.multitenancy.state {
         Multitenancy::Enabled => services.extend(others),

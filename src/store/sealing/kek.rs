@@ -40,7 +40,7 @@ enum Place {
     Here(Box<Aes256Gcm>),
     Elsewhere {
         key: Arc<dyn RemoteKek>,
-        /// The proof that the key has opened last.
+        /// The proof that the key has sealed or opened last.
         proven: Arc<Mutex<Option<String>>>,
     },
 }
@@ -98,10 +98,10 @@ impl Kek {
     /// What proves later that a key of another system is still the same one; `None` for a key of this process, which its id
     /// identifies.
     pub(super) async fn proof(&self) -> Result<Option<String>> {
-        match &self.place {
-            Place::Here(_) => Ok(None),
-            Place::Elsewhere { key, .. } => key.wrap(PROOF, &rand::random::<[u8; KEY]>()).await.map(Some),
-        }
+        let Place::Elsewhere { key, proven } = &self.place else { return Ok(None) };
+        let proof = key.wrap(PROOF, &rand::random::<[u8; KEY]>()).await?;
+        *proven.lock().unwrap_or_else(PoisonError::into_inner) = Some(proof.clone());
+        Ok(Some(proof))
     }
 
     /// Fails unless the key is the one of a proof. A proof that was opened before is not opened again.

@@ -8,7 +8,7 @@ use std::{
 
 use futures::future::join_all;
 use reqwest::Method;
-use sea_orm::EntityTrait;
+use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 use tenantry::{
     base::{Access, Cx, Secret, TenantRef, cx::CxFacts, error::Reason, opaque},
@@ -343,13 +343,13 @@ both_databases! {
         registered(&db, "web", Some(&token)).await.unwrap();
         let cx = platform_cx("host.delete");
         hosts::remove(&cx, &db, &TenantRef::parse("acme"), Some(host.host.row.id)).await.unwrap();
-        let audit: Vec<_> = audit_events::Entity::find().fetch_all(db.store.read()).await.unwrap();
+        let audit = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).fetch_all(db.store.read()).await.unwrap();
         let of_hosts: Vec<_> = audit.iter().filter(|event| event.target == host.host.row.id.to_string()).collect();
         let said: Vec<_> = of_hosts.iter().map(|event| (event.action.as_str(), event.caller_kind.as_str())).collect();
-        assert_eq!(said, [("host.register", "SERVICE"), ("host.register", "SERVICE"), ("host.delete", "SERVICE")]);
+        assert_eq!(said, [("host.register", "SERVICE"), ("host.register", "SERVICE"), ("host.delete", "USER")]);
         assert!(of_hosts[0].caller_subject.starts_with("tok_") && of_hosts[0].tenant_id == Some(acme.tenant()));
         assert!(audit.iter().all(|event| !event.details.contains(&token) && !event.details.contains(&own)));
-        let events: Vec<_> = outbox::Entity::find().fetch_all(db.store.read()).await.unwrap();
+        let events = outbox::Entity::find().order_by_asc(outbox::Column::Id).fetch_all(db.store.read()).await.unwrap();
         let of_hosts = events.iter().filter(|event| event.topic == "host");
         let payloads: Vec<_> = of_hosts.map(|event| event.payload.as_str()).collect();
         assert_eq!(payloads, [
@@ -374,9 +374,9 @@ both_databases! {
         assert_eq!((same.version, same.last_ip.as_deref()), (1, Some("192.0.2.7")));
         assert!(same.last_registered_at > first.host.row.last_registered_at && same.updated_at == first.host.row.updated_at);
         assert_eq!(with("other").await.version, 2);
-        let events: Vec<_> = outbox::Entity::find().fetch_all(db.store.read()).await.unwrap();
+        let events = outbox::Entity::find().order_by_asc(outbox::Column::Id).fetch_all(db.store.read()).await.unwrap();
         assert_eq!(events.iter().filter(|event| event.topic == "host").count(), 2);
-        let audit: Vec<_> = audit_events::Entity::find().fetch_all(db.store.read()).await.unwrap();
+        let audit = audit_events::Entity::find().order_by_asc(audit_events::Column::Id).fetch_all(db.store.read()).await.unwrap();
         let callers: Vec<_> = audit.iter().filter(|event| event.caller_kind == "AGENT").map(|event| &event.caller_subject).collect();
         assert_eq!(callers, [&format!("host:{}", first.host.row.id); 2]);
     }
