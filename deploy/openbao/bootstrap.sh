@@ -19,6 +19,8 @@ Environment:
   BAO_NAMESPACE   a namespace, which must exist
   BAO_CACERT      a file with the authority of the certificate
   POLICY          name of the policy and of the role (tenantry)
+  KEK             name of a key of the transit engine, for TENANTRY_KEK=openbao:NAME. Enables the engine, creates the key and
+                  allows the server to encrypt and decrypt with it. Without KEK, the policy does not have it
 
 Needs curl.
 HELP
@@ -54,6 +56,8 @@ esac
 command -v curl >/dev/null || die "curl is missing"
 policy=${POLICY:-tenantry}
 [[ $policy =~ ^[A-Za-z0-9][A-Za-z0-9_-]*$ ]] || die "POLICY must have only letters, digits, dashes and underscores"
+kek=${KEK-}
+[[ $kek =~ ^([A-Za-z0-9][A-Za-z0-9_-]*)?$ ]] || die "KEK must have only letters, digits, dashes and underscores"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # The response of the last call.
@@ -104,7 +108,20 @@ quoted() {
 
 mount "the database secrets engine" sys/mounts/database database
 
-call PUT "sys/policies/acl/$policy" "{\"policy\":$(quoted <"$here/policy.hcl")}"
+if [ -n "$kek" ]; then
+    mount "the transit secrets engine" sys/mounts/transit transit
+    # An existing key is not changed.
+    call POST "transit/keys/$kek" '{"type":"aes256-gcm96"}'
+    [[ $status = 20? ]] || refused "create the key $kek"
+fi
+
+# The policy.
+rights() {
+    cat "$here/policy.hcl"
+    [ -z "$kek" ] || sed "/^path/s/KEY/$kek/" "$here/transit.hcl"
+}
+
+call PUT "sys/policies/acl/$policy" "{\"policy\":$(rights | quoted)}"
 [ "$status" = 204 ] || refused "write the policy $policy"
 say "wrote the policy $policy"
 

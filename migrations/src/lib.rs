@@ -48,6 +48,8 @@ mod m20260101_000033_session_addresses;
 mod m20260101_000034_placements;
 mod m20260101_000035_canary_ends;
 mod m20260101_000036_global_policies;
+mod m20260101_000039_hosts;
+mod m20260101_000040_kek_proof;
 mod m20260101_000041_grant_ends;
 pub mod record;
 
@@ -114,6 +116,8 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000034_placements,
     m20260101_000035_canary_ends,
     m20260101_000036_global_policies,
+    m20260101_000039_hosts,
+    m20260101_000040_kek_proof,
     m20260101_000041_grant_ends,
 ];
 

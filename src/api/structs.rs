@@ -1,4 +1,4 @@
-//! JSON objects as messages.
+//! JSON as messages.
 
 use prost_types::{ListValue, Struct, value::Kind};
 use serde_json::{Map, Value};
@@ -7,7 +7,7 @@ pub(super) fn to_struct(map: Map<String, Value>) -> Struct {
     Struct { fields: map.into_iter().map(|(name, value)| (name, to_value(value))).collect() }
 }
 
-fn to_value(value: Value) -> prost_types::Value {
+pub(super) fn to_value(value: Value) -> prost_types::Value {
     let kind = match value {
         Value::Null => Kind::NullValue(0),
         Value::Bool(value) => Kind::BoolValue(value),
@@ -17,4 +17,19 @@ fn to_value(value: Value) -> prost_types::Value {
         Value::Object(map) => Kind::StructValue(to_struct(map)),
     };
     prost_types::Value { kind: Some(kind) }
+}
+
+pub(super) fn from_struct(object: Struct) -> Map<String, Value> {
+    object.fields.into_iter().map(|(name, value)| (name, from_value(value))).collect()
+}
+
+pub(super) fn from_value(value: prost_types::Value) -> Value {
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(value)) => Value::Bool(value),
+        Some(Kind::NumberValue(number)) => Value::from(number),
+        Some(Kind::StringValue(text)) => Value::String(text),
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(from_value).collect(),
+        Some(Kind::StructValue(object)) => Value::Object(from_struct(object)),
+    }
 }

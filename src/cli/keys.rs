@@ -9,7 +9,7 @@ use super::{
     dev_kek_file,
     material::{Material, Purpose, read_kek},
     output,
-    start::{block_on, open_migrated},
+    start::{block_on, open_migrated, with_cause},
 };
 use crate::{
     base::Secret,
@@ -80,7 +80,7 @@ fn needed(ring: Option<&Keyring>) -> anyhow::Result<&Keyring> {
 
 async fn rotate(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
     let progress = |done, total| output::tell(format_args!("{done} of {total} data keys are sealed with the new key"));
-    let done = rotation::rotate(store, ring, progress).await?;
+    let done = rotation::rotate(store, ring, progress).await.map_err(with_cause)?;
     let to = ring.current().id();
     match done.from {
         Some(from) => output::tell(format_args!("the key of the database is {to}; it was {from}")),
@@ -96,18 +96,19 @@ async fn rotate(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
 }
 
 async fn status(store: &Store, ring: Option<&Keyring>) -> anyhow::Result<()> {
-    let status = rotation::status(store, ring).await?;
+    let status = rotation::status(store, ring).await.map_err(with_cause)?;
     output::tell(report(&status, ring));
     keyring::fit(store.read(), ring).await?.require().context("the keys do not match the database")?;
-    let KeyStatus { previous, closed, resealing, .. } = status;
+    let KeyStatus { previous, closed, outdated, resealing, .. } = status;
     anyhow::ensure!(closed == 0, "{closed} data keys are sealed with a key that is not configured");
     anyhow::ensure!(previous == 0, "a rotation is unfinished: run `tenantry keys rotate`");
+    anyhow::ensure!(outdated == 0, "the key of OpenBAO has a newer version: run `tenantry keys rotate`");
     anyhow::ensure!(!resealing, "some values are not resealed yet: run `tenantry keys reseal`");
     Ok(())
 }
 
 async fn reseal(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
-    let Some(run) = store::sealing::reseal::begin(store, ring).await? else {
+    let Some(run) = store::sealing::reseal::begin(store, ring).await.map_err(with_cause)? else {
         output::tell("nothing is sealed in this database");
         return Ok(());
     };
@@ -116,7 +117,8 @@ async fn reseal(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
     }
     let made =
         store::sealing::reseal::renew(store, ring, run, |made| output::tell(format_args!("{made} new data keys")))
-            .await?;
+            .await
+            .map_err(with_cause)?;
     // Servers that know the keys before them seal under those a moment longer; what they seal has to be found below.
     tokio::time::sleep(NOTICED).await;
     let sealer = Sealer::new(store.clone(), Some(ring.clone()));
@@ -164,5 +166,9 @@ fn report(status: &KeyStatus, ring: Option<&Keyring>) -> String {
         ("data keys under another key", status.closed.to_string()),
         ("of them superseded", status.earlier.to_string()),
     ];
-    lines.map(|(what, value)| format!("{what:38} {value}")).join("\n")
+    // Only a key of another system has versions.
+    let has_versions = ring.is_some_and(|ring| ring.current().is_remote());
+    let outdated = has_versions.then(|| ("of them under an earlier version", status.outdated.to_string()));
+    let lines = lines.into_iter().chain(outdated).map(|(what, value)| format!("{what:38} {value}"));
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -16,7 +16,7 @@ use crate::{
         setting_file::{self, DEV_MARK},
     },
     controlplane::licensing::is_feature,
-    openbao::{Credential, OpenBao, OpenBaoSettings, SecretId},
+    openbao::{Credential, InvalidName, OpenBao, OpenBaoSettings, SecretId, transit},
     providers::provisioner::Provisioner,
     server::{Tls, logs, tls::TlsError},
     store::{self, Kek, Keyring},
@@ -73,14 +73,15 @@ impl Material {
     pub fn read(config: &Config, purpose: Purpose) -> Result<Self, ConfigError> {
         let mut reader = Reader { config, purpose, problems: Vec::new() };
         reader.check_texts();
+        let openbao = reader.openbao();
         let material = Self {
             keys: reader.keys("jwt_key", config.jwt_key.as_deref()),
             previous_keys: reader.keys("jwt_key_previous", config.jwt_key_previous.as_deref()),
             manager_key: reader.manager_key(),
             warehouse_key: reader.warehouse_key(),
-            keyring: reader.keyring(),
+            keyring: reader.keyring(openbao.as_ref()),
             tls: reader.tls(),
-            openbao: reader.openbao(),
+            openbao,
             provisioner: reader.provisioner(),
             warnings: warnings(config),
         };
@@ -102,7 +103,8 @@ impl Material {
 pub(super) fn read_kek(setting: &Secret<String>) -> Result<Kek, String> {
     let file = Path::new(setting.expose());
     if !file.is_file() {
-        return Kek::from_base64(setting).map_err(|_| "must be a file or a 32-byte key in base64".to_owned());
+        let rule = "must be a file, a 32-byte key in base64, or openbao: and the name of a key of OpenBAO";
+        return Kek::from_base64(setting).map_err(|_| rule.to_owned());
     }
     let name = setting_file::shown(file);
     let text = setting_file::read_text(file).map_err(|error| format!("names the file {name}: {error}"))?;
@@ -165,13 +167,16 @@ impl Reader<'_> {
         ApiKey::new(text)
     }
 
-    fn keyring(&mut self) -> Option<Keyring> {
-        let current = self.kek("kek", self.config.kek.as_ref());
-        let previous = self.kek("kek_previous", self.config.kek_previous.as_ref());
+    fn keyring(&mut self, openbao: Option<&OpenBao>) -> Option<Keyring> {
+        let current = self.kek("kek", self.config.kek.as_ref(), openbao);
+        let previous = self.kek("kek_previous", self.config.kek_previous.as_ref(), openbao);
         Some(Keyring::new(current?, previous))
     }
 
-    fn kek(&mut self, key: &'static str, setting: Option<&Secret<String>>) -> Option<Kek> {
+    fn kek(&mut self, key: &'static str, setting: Option<&Secret<String>>, openbao: Option<&OpenBao>) -> Option<Kek> {
+        if let Some(name) = setting?.expose().strip_prefix(transit::BEGIN) {
+            return self.transit_kek(key, name, openbao);
+        }
         let kek = read_kek(setting?);
         if kek.is_ok() && self.purpose == Purpose::Production {
             let file = Path::new(setting?.expose());
@@ -192,6 +197,23 @@ impl Reader<'_> {
             }
         }
         self.noted(key, kek)
+    }
+
+    /// A key of OpenBAO, with a name as in `openbao:NAME`.
+    fn transit_kek(&mut self, key: &'static str, name: &str, openbao: Option<&OpenBao>) -> Option<Kek> {
+        let name = self.noted(
+            key,
+            name.parse().map_err(|error: InvalidName| format!("names a key of OpenBAO, whose name {error}")),
+        )?;
+        match openbao {
+            Some(openbao) => Some(transit::kek(openbao, name)),
+            // If the client cannot be made, that is a problem of its own settings.
+            None if self.config.openbao.is_some() => None,
+            None => {
+                self.problem(key, "names a key of OpenBAO, which needs openbao_addr (TENANTRY_OPENBAO_ADDR)");
+                None
+            }
+        }
     }
 
     fn tls(&mut self) -> Option<Tls> {

@@ -14,7 +14,7 @@ use super::{config::Config, material::Material};
 use crate::{
     api::Settings,
     auth::authn::keys::Keys,
-    base::{Clock, ServerIdentity},
+    base::{Clock, Error, ServerIdentity, error::Reason},
     controlplane::licensing::MultitenancySettings,
     fleet::Heartbeat,
     messaging::MessagingSettings,
@@ -149,7 +149,15 @@ pub(super) async fn bind(
 
 /// Fails with instructions if the key-encryption keys are not those of the database.
 pub(super) async fn check_keys(store: &Store, ring: Option<&Keyring>) -> anyhow::Result<()> {
-    Ok(Sealer::new(store.clone(), ring.cloned()).verify().await?)
+    Sealer::new(store.clone(), ring.cloned()).verify().await.map_err(with_cause)
+}
+
+/// An error for an operator, who needs to know why a key of another system cannot be used.
+pub(super) fn with_cause(error: Error) -> anyhow::Error {
+    match &error.cause {
+        Some(cause) if error.reason == Reason::KekUnavailable => anyhow::anyhow!("{error}: {cause}"),
+        _ => error.into(),
+    }
 }
 
 /// The server of a configuration.

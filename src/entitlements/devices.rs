@@ -44,7 +44,7 @@ pub async fn require_gateway(tx: &Tx, scope: TenantScope) -> Result<()> {
 }
 
 /// The limit of a tenant with this name; none if it has no limit. The plans themselves limit only users.
-async fn limit<C: Db>(rows: &TenantRows<'_, C>, name: &str) -> Result<Option<u64>> {
+pub(super) async fn limit<C: Db>(rows: &TenantRows<'_, C>, name: &str) -> Result<Option<u64>> {
     let settings = rows.zerotrust().get().await?;
     Ok(settings.and_then(|settings| settings.overrides.get(name).and_then(serde_json::Value::as_u64)))
 }

@@ -20,11 +20,12 @@ pub enum Plan {
 }
 
 /// Limits that can override those of a plan.
-pub const LIMITS: [&str; 8] = [
+pub const LIMITS: [&str; 9] = [
     "users",
     "devices",
     "devices_per_user",
     "gateways",
+    "hosts",
     "concurrent_sessions",
     "reserved_mbps",
     "api_keys",

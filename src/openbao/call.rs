@@ -23,6 +23,8 @@ pub enum Call {
     RenewToken,
     LogIn,
     Unwrap,
+    EncryptKey,
+    DecryptKey,
 }
 
 impl Call {
@@ -47,6 +49,8 @@ impl Call {
             Self::RenewToken => "renew the token",
             Self::LogIn => "log in to OpenBAO",
             Self::Unwrap => "unwrap the secret id",
+            Self::EncryptKey => "encrypt a data key",
+            Self::DecryptKey => "decrypt a data key",
         }
     }
 

@@ -115,6 +115,17 @@ pub enum Cause {
     NoNamespace,
     #[error("the database secrets engine is not enabled; run deploy/openbao/bootstrap.sh")]
     NoEngine,
+    #[error("the transit secrets engine is not enabled; run deploy/openbao/bootstrap.sh with KEK")]
+    NoTransit,
+    #[error(
+        "the transit key does not exist, or the policy of the server's token does not allow its use; run deploy/openbao/bootstrap.sh with KEK"
+    )]
+    KeyDenied,
+    #[error("OpenBAO no longer opens what this version of the transit key sealed (min_decryption_version)")]
+    KeyVersion,
+    /// Another key sealed it, or for another purpose, or it was changed.
+    #[error("the transit key did not seal it")]
+    NotSealed,
     #[error("the database connection does not exist in OpenBAO")]
     NoConnection,
     #[error("the database role does not exist in OpenBAO")]
@@ -199,6 +210,7 @@ impl Cause {
             Self::SecretIdFile | Self::LoginRefused | Self::WrappingInvalid => "login_refused",
             Self::NoNamespace => "no_namespace",
             Self::NoEngine => "no_database_engine",
+            Self::NoTransit | Self::KeyDenied | Self::KeyVersion | Self::NotSealed => "key",
             Self::DatabaseDown | Self::DatabaseLogin | Self::DatabaseRefused(_) => "database",
             _ => "failed",
         }

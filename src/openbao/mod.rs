@@ -20,8 +20,9 @@ mod link;
 mod refusal;
 mod settings;
 pub mod tenant_role;
+pub mod transit;
 
-pub use address::{Address, Name, Namespace};
+pub use address::{Address, InvalidName, Name, Namespace};
 pub use call::Call;
 pub use client::OpenBao;
 pub use database::{Connection, Credentials, DatabaseRole, FoundConnection, FoundRole, SslMode};

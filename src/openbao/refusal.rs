@@ -25,6 +25,7 @@ const LONGEST_LIFE: &str = "past the max TTL";
 /// The cause of a response that is not a success. `text` is what the server said.
 pub(super) fn cause(call: Call, status: u16, text: &str) -> Cause {
     match (status, call) {
+        (403, Call::EncryptKey | Call::DecryptKey) if forbidden(text) == Cause::Denied => Cause::KeyDenied,
         (403, _) => forbidden(text),
         (429, _) => Cause::RateLimited,
         // A standby that does not forward calls redirects them; redirects are not followed.
@@ -32,6 +33,7 @@ pub(super) fn cause(call: Call, status: u16, text: &str) -> Cause {
         (503, _) if text.contains("sealed") => Cause::Sealed,
         (500, _) if text.contains("active cluster node not found") => Cause::NoActiveNode,
         (404, _) if text.contains("namespace not found") => Cause::NoNamespace,
+        (404, Call::EncryptKey | Call::DecryptKey) if text.contains("no handler for route") => Cause::NoTransit,
         (404, _) if text.contains("no handler for route") => Cause::NoEngine,
         (404, Call::FindConnection) => Cause::NoConnection,
         (404, Call::FindRole) => Cause::NoRole,
@@ -39,6 +41,7 @@ pub(super) fn cause(call: Call, status: u16, text: &str) -> Cause {
         (400, Call::FindEngine) if text.starts_with("No secret engine mount") => Cause::NoEngine,
         (400, Call::LogIn) if text.contains("invalid role or secret ID") => Cause::LoginRefused,
         (400, Call::Unwrap) if text.contains("wrapping token is not valid") => Cause::WrappingInvalid,
+        (400, Call::EncryptKey | Call::DecryptKey) => of_key(text).unwrap_or(other(status)),
         (400, Call::RenewToken) => Cause::TokenNotRenewable,
         (500, Call::RenewToken) if text.contains(LONGEST_LIFE) => Cause::TokenNotRenewable,
         // A change of a connection that does not exist would create one, for which the name of the plugin is missing.
@@ -51,6 +54,17 @@ pub(super) fn cause(call: Call, status: u16, text: &str) -> Cause {
 /// A policy that refuses a call has a longer text than a token that is not valid.
 fn forbidden(text: &str) -> Cause {
     if text.trim() == "permission denied" { Cause::TokenInvalid } else { Cause::Denied }
+}
+
+/// Causes of a key of the Transit engine, which no retry removes.
+fn of_key(text: &str) -> Option<Cause> {
+    let of = |part: &str| text.contains(part);
+    match () {
+        () if of("encryption key not found") => Some(Cause::KeyDenied),
+        () if of("disallowed by policy") => Some(Cause::KeyVersion),
+        () if of("message authentication failed") || of("invalid ciphertext") => Some(Cause::NotSealed),
+        () => None,
+    }
 }
 
 /// Causes of the lease itself, which no retry removes.
@@ -172,6 +186,21 @@ mod tests {
             (Call::RenewToken, 500, "internal error", Cause::Failed(500), true),
             (Call::RenewLease, 500, "past the max TTL, cannot renew", Cause::NotRenewable, false),
             (Call::FindToken, 400, "Client sent an HTTP request to an HTTPS server.", Cause::HttpsRequired, false),
+            (Call::DecryptKey, 400, "cipher: message authentication failed", Cause::NotSealed, false),
+            (Call::DecryptKey, 400, "invalid ciphertext: no prefix", Cause::NotSealed, false),
+            (Call::DecryptKey, 400, "encryption key not found", Cause::KeyDenied, false),
+            (
+                Call::DecryptKey,
+                400,
+                "ciphertext or signature version is disallowed by policy (too old)",
+                Cause::KeyVersion,
+                false,
+            ),
+            (Call::DecryptKey, 400, "invalid request", Cause::Refused(400), false),
+            (Call::DecryptKey, 500, "internal error", Cause::Failed(500), true),
+            (Call::EncryptKey, 403, "1 error occurred:\n\t* permission denied\n\n", Cause::KeyDenied, false),
+            (Call::EncryptKey, 403, "permission denied", Cause::TokenInvalid, false),
+            (Call::EncryptKey, 404, "no handler for route \"transit/encrypt/k\".", Cause::NoTransit, false),
         ];
         for (call, status, text, want, is_retried) in cases {
             let found = cause(call, status, text);

@@ -72,7 +72,8 @@ pub use query::{
 };
 pub use remote::{Remote, Session};
 pub use revocations::Revocation;
-pub use sealing::keyring::{Kek, Keyring};
+pub use sealing::kek::{Kek, RemoteKek};
+pub use sealing::keyring::Keyring;
 pub use sealing::sealer::Sealer;
 pub use session_ends::SessionsOf;
 pub use spc_changes::SPC_SKEW;

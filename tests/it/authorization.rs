@@ -146,12 +146,13 @@ async fn verdict(server: &Server, caller: &Caller, row: &Row, tenant: &str) -> &
 }
 
 /// Values for request fields that do not name the tenant.
-const OTHERS: [(&str, &str); 8] = [
+const OTHERS: [(&str, &str); 9] = [
     ("namespace", "ns"),
     ("cluster", "standalone"),
     ("domain_id", "01900000-0000-7000-8000-000000000000"),
     ("grant_id", "01900000-0000-7000-8000-000000000000"),
     ("operation_id", "01900000-0000-7000-8000-000000000000"),
+    ("host_id", "01900000-0000-7000-8000-000000000000"),
     ("token_id", "tok_01J7ST8Z0GFCQ9TCATDDY8V7GF"),
     ("rotation_id", "rot_01J7ST8Z0GFCQ9TCATDDY8V7GF"),
     ("version", "1"),

@@ -66,7 +66,7 @@ const LISTS: &[&str] = &["user_ids", "group_ids", "allowed_group_ids", "device_i
 
 /// Fields that look like references but do not refer to resources of a tenant: ids of other systems, and what
 /// does not exist yet.
-const NO_REFERENCES: &[&str] = &["display_name", "policy_id"];
+const NO_REFERENCES: &[&str] = &["display_name", "message_id", "policy_id"];
 
 /// Fails for a request field that may refer to another tenant's resource and that the test does not fill.
 fn assert_complete(foreign: &Foreign) {
@@ -222,6 +222,11 @@ async fn other_tenant(server: &Server, db: &DatabaseConnection) -> (Foreign, uui
     let gateway = gateway.id;
     let domains = format!("/api/control-plane/tenants/{}/email-domains", id.dashed());
     let domain = text(&post(admin, &domains, &json!({"domain": format!("{MARK}.example")})).await["id"]);
+    let enrollments = format!("/api/control-plane/tenants/{}/enrollment-tokens", id.dashed());
+    let enrollment = post(admin, &enrollments, &json!({"label": format!("{MARK} hosts")})).await;
+    let host = json!({"active": true, "fqdn": format!("web.{MARK}.example"), "hostname": format!("{MARK}-web"),
+        "enrollment_token": enrollment["token"]});
+    let host = text(&post(admin, "/api/host/register", &host).await["id"]);
     let placement = format!("/api/control-plane/tenants/{}/placement", id.dashed());
     let placed = Some(json!({"host": format!("pg.{MARK}.example")}).to_string());
     let answer = admin.call(Method::PUT, &placement, placed.as_deref()).await;
@@ -247,7 +252,8 @@ async fn other_tenant(server: &Server, db: &DatabaseConnection) -> (Foreign, uui
         ("group_ids", vec![group.clone()]),
         ("allowed_group_ids", vec![group]),
         ("pool_id", vec![pool]),
-        ("token_id", vec![token]),
+        ("token_id", vec![token, text(&enrollment["summary"]["id"])]),
+        ("host_id", vec![host]),
         ("version", vec!["1".to_owned()]),
         ("device_id", vec![device.clone()]),
         ("subject", vec![format!("device:{device}")]),

@@ -6,11 +6,12 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QuerySelect, QueryTrait, Statement};
 use tenantry::{
     base::{Access, Basis, Caller, Cx, Role, TenantRef, caller::CallerFacts, cx::CxFacts, error::Reason, names, text},
+    enrollment::{hosts, tokens},
     identity::{accounts::identities, grants, sessions::revocations::revoke_token},
     messaging::namespaces,
     store::{
         Pages, older_text,
-        tables::{grants_query, namespace_names_query, tenants},
+        tables::{grants_query, host_tokens_query, hosts_query, namespace_names_query, tenants},
     },
     tenants as registry,
     tenants::{Order, Status},
@@ -62,7 +63,7 @@ fn dialect(db: &DatabaseConnection, count: u32) -> (String, &'static str, &'stat
     (numbers, "randomblob(16)", "char(10)")
 }
 
-/// Adds identities, each with a grant in a tenant, and as many namespaces of that tenant.
+/// Adds identities, each with a grant in a tenant, and as many namespaces, enrollment tokens and hosts of that tenant.
 async fn people(db: &DatabaseConnection, count: u32, tenant: Uuid) {
     let (numbers, id, _) = dialect(db, count);
     let sqlite = db.get_database_backend() == DbBackend::Sqlite;
@@ -81,6 +82,18 @@ async fn people(db: &DatabaseConnection, count: u32, tenant: Uuid) {
         format!(
             "INSERT INTO namespaces (tenant_id, id, name, replication_clusters, policies, created_at)
              SELECT {tenant}, {id}, CASE WHEN i % 2 = 0 THEN 'A-' ELSE 'a.' END || {scattered}, '[]', '{{}}', 0
+             FROM {numbers}"
+        ),
+        format!(
+            "INSERT INTO enrollment_tokens (tenant_id, id, kind, name, prefix, secret_hash, use_count, group_ids, pre_approved,
+               ephemeral, created_by, created_at)
+             SELECT {tenant}, {id}, CASE WHEN i % 10 = 0 THEN 'device' ELSE 'host' END, '', '', '' || i, 0, '[]', false, false, '', 0
+             FROM {numbers}"
+        ),
+        format!(
+            "INSERT INTO hosts (tenant_id, id, fqdn, hostname, active, script_execution_enabled, is_privileged, enabled_shells,
+               agent_version, agent_capabilities, secret_hash, token_id, last_registered_at, version, created_at, updated_at)
+             SELECT {tenant}, {id}, 'host-' || i, 'host', true, false, false, '[]', '', 'null', '' || i, {id}, 0, 1, 0, 0
              FROM {numbers}"
         ),
     ] {
@@ -177,6 +190,11 @@ both_databases! {
         }
         let spaces = all(namespaces::list(&cx, &db, &tenant.name).await).await;
         assert!(spaces.len() == 2200 && spaces.is_sorted_by(|a, b| a < b));
+        let named = TenantRef::parse(&tenant.name);
+        let hosts = all(hosts::list(&cx, &db, &named).await).await;
+        assert!(hosts.len() == 2200 && hosts.is_sorted_by(|a, b| a.row.id < b.row.id));
+        let tokens = all(tokens::list_for_hosts(&cx, &db, &named).await).await;
+        assert!(tokens.len() == 1980 && tokens.is_sorted_by(|a, b| a.row.id > b.row.id));
     }
 
     async fn every_list_is_read_in_index_order(db: TestDb) {
@@ -202,6 +220,8 @@ both_databases! {
             plans.push(plan(&beside, namespace_names_query(backend, row.id, name).limit(1001)).await);
             plans.push(plan(&beside, grants_query(None, None, id).limit(1001)).await);
             plans.push(plan(&beside, grants_query(Some(row.id.uuid()), None, id).limit(1001)).await);
+            plans.push(plan(&beside, hosts_query(row.id, id).limit(1001)).await);
+            plans.push(plan(&beside, host_tokens_query(row.id, begun.then(Uuid::max)).limit(1001)).await);
         }
         for plan in plans {
             let sorts = ["TEMP B-TREE", "Sort"].iter().any(|word| plan.contains(word));

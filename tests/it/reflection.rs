@@ -23,7 +23,8 @@ async fn buf(server: &Server, path: &str, arguments: &[&str]) -> Result<String, 
 
 /// Whether a method needs no credential.
 fn is_public(method: &MethodDescriptor) -> bool {
-    method.parent_service().name() == "BrokerService" || ["Login", "GetClientConfig", "Enroll"].contains(&method.name())
+    method.parent_service().name() == "BrokerService"
+        || ["Login", "GetClientConfig", "Enroll", "RegisterHost"].contains(&method.name())
 }
 
 /// Whether only devices and gateways may call a method.

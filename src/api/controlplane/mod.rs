@@ -3,7 +3,10 @@
 
 mod dialect;
 mod email_domain_service;
+mod enrollment_token_service;
 mod grant_service;
+mod host_registration_service;
+mod host_service;
 mod placement_service;
 mod session_service;
 mod status_service;
@@ -15,11 +18,15 @@ use transcoder::Service;
 
 pub use self::{dialect::ControlPlaneDialect, stub::Stub};
 use self::{
-    email_domain_service::EmailDomains, grant_service::Grants, placement_service::Placements,
+    email_domain_service::EmailDomains, enrollment_token_service::EnrollmentTokens, grant_service::Grants,
+    host_registration_service::HostRegistrations, host_service::Hosts, placement_service::Placements,
     session_service::SessionTokens, status_service::Statuses, tenant_service::Tenants, user_service::Users,
 };
 use super::{Deps, handlers::controlplane::v1 as handlers};
-use crate::controlplane::licensing::{Multitenancy, UNLICENSED};
+use crate::{
+    controlplane::licensing::{Multitenancy, UNLICENSED},
+    enrollment::throttle::Throttle,
+};
 
 /// All services, only the login, or the login and the names of the others, depending on configuration and license.
 pub(super) fn services(deps: &Deps) -> Vec<Service> {
@@ -32,6 +39,9 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::user_service::mount(Users { deps: deps() }),
         handlers::grant_service::mount(Grants { deps: deps() }),
         handlers::email_domain_service::mount(EmailDomains { deps: deps() }),
+        handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
+        handlers::host_service::mount(Hosts { deps: deps() }),
+        handlers::host_registration_service::mount(HostRegistrations { deps: deps(), throttle: Throttle::default() }),
     ];
     match deps().settings.multitenancy.state {
         Multitenancy::Enabled => services.extend(others),

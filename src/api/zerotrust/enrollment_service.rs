@@ -5,14 +5,15 @@ use serde_json::Value;
 
 use crate::{
     api::{
-        Deps,
-        handlers::zerotrust::v1::enrollment_service::EnrollmentService,
-        timestamp,
-        zerotrust::{artifacts::envelope, request::from_struct},
+        Deps, handlers::zerotrust::v1::enrollment_service::EnrollmentService, structs::from_struct, timestamp,
+        zerotrust::artifacts::envelope,
     },
     auth::authn::{device_tokens, enrolled::Presented},
     base::{Cx, Error, IdKind, Result, Secret, error::Reason},
-    enrollment::enroll::{self, Admission, Certificate, Enrolled, Enrollment, GivenKey, Subject},
+    enrollment::{
+        enroll::{self, Admission, Certificate, Enrolled, Enrollment, GivenKey, Subject},
+        throttle::Throttle,
+    },
     proto::zerotrust::v1::{EnrollRequest, EnrollResponse, EnrolledCredential},
 };
 
@@ -24,6 +25,7 @@ const LINE: usize = 64;
 
 pub struct Enrollments {
     pub(super) deps: Deps,
+    pub(super) throttle: Throttle,
 }
 
 impl EnrollmentService for Enrollments {
@@ -34,7 +36,7 @@ impl EnrollmentService for Enrollments {
         } else {
             let token = Secret::new(message.token.take().ok_or_else(|| Error::missing_field("token"))?);
             let request = Enrollment { token, subject: subject(&mut message)?, key: key(message)? };
-            enroll::enroll(cx, store, trust, request).await?
+            enroll::enroll(cx, store, trust, &self.throttle, request).await?
         };
         let device_token = self.device_token(&admitted)?;
         let at = |path: &str| self.deps.settings.public_url.as_ref().map(|url| url.at(path));

@@ -49,7 +49,7 @@ use self::{
     trust_service::TrustAnchors, user_service::Users,
 };
 use super::{Deps, handlers::zerotrust::v1 as handlers};
-use crate::access::admission::Admissions;
+use crate::{access::admission::Admissions, enrollment::throttle::Throttle};
 
 pub(super) fn services(of: &Deps) -> Vec<Service> {
     let deps = || of.clone();
@@ -60,7 +60,7 @@ pub(super) fn services(of: &Deps) -> Vec<Service> {
         handlers::gateway_service::mount(Gateways { deps: deps() }),
         handlers::gateway_runtime_service::mount(GatewayRuntime { deps: deps() }),
         handlers::enrollment_token_service::mount(EnrollmentTokens { deps: deps() }),
-        handlers::enrollment_service::mount(Enrollments { deps: deps() }),
+        handlers::enrollment_service::mount(Enrollments { deps: deps(), throttle: Throttle::default() }),
         handlers::trust_service::mount(TrustAnchors { deps: deps() }),
         handlers::gateway_directory_service::mount(GatewayDirectory { deps: deps() }),
         handlers::signer_service::mount(Signers { deps: deps() }),

@@ -1,7 +1,6 @@
-//! Conversion of requests of this surface: the users that they name, times, and JSON objects.
+//! Conversion of requests of this surface: the users that they name, and times.
 
-use prost_types::{Struct, Timestamp, value::Kind};
-use serde_json::{Map, Value};
+use prost_types::Timestamp;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
@@ -37,21 +36,6 @@ pub(super) fn time(field: &str, timestamp: &Timestamp) -> Result<OffsetDateTime>
     let time = time.filter(|_| (0..1_000_000_000).contains(&timestamp.nanos));
     let time = time.and_then(|time| time.checked_add(Duration::microseconds(i64::from(timestamp.nanos) / 1000)));
     time.ok_or_else(|| Error::invalid(Reason::InvalidArgument, field, "not a valid time"))
-}
-
-pub(super) fn from_struct(object: Struct) -> Map<String, Value> {
-    object.fields.into_iter().map(|(name, value)| (name, from_value(value))).collect()
-}
-
-fn from_value(value: prost_types::Value) -> Value {
-    match value.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::BoolValue(value)) => Value::Bool(value),
-        Some(Kind::NumberValue(number)) => Value::from(number),
-        Some(Kind::StringValue(text)) => Value::String(text),
-        Some(Kind::ListValue(list)) => list.values.into_iter().map(from_value).collect(),
-        Some(Kind::StructValue(object)) => Value::Object(from_struct(object)),
-    }
 }
 
 #[cfg(test)]

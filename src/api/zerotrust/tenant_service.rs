@@ -1,11 +1,12 @@
 //! `TenantService`: tenants and their subscriptions.
 
-use super::{request::from_struct, response::to_tenant};
+use super::response::to_tenant;
 use crate::{
     api::{
         Deps,
         handlers::zerotrust::v1::tenant_service::{ChangeTenantAction, TenantService},
         paging,
+        structs::from_struct,
     },
     base::{Cx, Result},
     proto::zerotrust::v1::{

@@ -9,8 +9,12 @@ mod rules;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::{as_token::as_token, throttle::Throttle};
 use crate::{
-    base::{Cx, EnrolledKind, Error, Kind, Result, Secret, SpiffeId, TenantId, TenantRef, error::Reason, opaque},
+    base::{
+        Cx, EnrolledKind, Error, Kind, Result, Secret, SpiffeId, TenantId, TenantRef, error::Reason, opaque,
+        public_key::PublicKey,
+    },
     store::{
         Store,
         columns::{DeviceStatus, GatewayStatus},
@@ -120,16 +124,34 @@ impl Enrolled {
 }
 
 /// Enrolls a device or a gateway. Fails with INVALID_ARGUMENT for what the client sent, whatever the token is; with UNAUTHENTICATED
-/// and one text for every token that cannot be used; with FAILED_PRECONDITION if a limit of the tenant is reached.
-pub async fn enroll(cx: &Cx, store: &Store, trust: &Trust, request: Enrollment) -> Result<Admission> {
+/// and one text for every token that cannot be used; with FAILED_PRECONDITION if a limit of the tenant is reached; with
+/// RESOURCE_EXHAUSTED as the throttle does.
+pub async fn enroll(
+    cx: &Cx,
+    store: &Store,
+    trust: &Trust,
+    throttle: &Throttle,
+    request: Enrollment,
+) -> Result<Admission> {
     // First, so that it takes the same time for every token.
     let subject = rules::subject(request.subject)?;
     let key_field = request.key.field();
     let key = rules::key(request.key, request.token.expose())?;
     let digest = opaque::digest(request.token.expose());
-    let token = redeem::active(store, &digest, subject.kind()).await?.ok_or_else(invalid_token)?;
+    throttle.attempt(cx, use_token(cx, store, trust, &digest, (subject, key, key_field))).await
+}
+
+/// Enrolls what has a token with this digest.
+async fn use_token(
+    cx: &Cx,
+    store: &Store,
+    trust: &Trust,
+    digest: &str,
+    (subject, key, key_field): (rules::Subject, PublicKey, &'static str),
+) -> Result<Admission> {
+    let token = redeem::active(store, digest, subject.kind()).await?.ok_or_else(invalid_token)?;
     let reference = TenantRef::Id(token.tenant_id.tenant());
-    let cx = redeem::as_token(cx, &token);
+    let cx = as_token(cx, &token);
     let (tenant, scope) = found(tenants::resolve(&cx, store, &reference).await)?;
     if !tenant.status.admits() {
         return Err(invalid_token());

@@ -7,10 +7,7 @@ use uuid::Uuid;
 
 use super::{Certificate, Enrolled, again, certificate, found, invalid_token, rules::Subject};
 use crate::{
-    base::{
-        Access, Caller, CallerKind, Cx, EnrolledKind, Error, IdKind, Result, TenantRef, TenantScope,
-        caller::CallerFacts, cx::CxFacts, error::Reason, public_key::PublicKey,
-    },
+    base::{EnrolledKind, Error, IdKind, Result, TenantRef, TenantScope, error::Reason, public_key::PublicKey},
     entitlements,
     identity::accounts,
     store::{
@@ -37,21 +34,6 @@ pub(super) struct Redeemed {
     pub(super) certificate: Certificate,
 }
 
-/// The context of a call that has a valid token: it acts for the token, in its tenant.
-pub(super) fn as_token(cx: &Cx, token: &EnrollmentTokenRow) -> Cx {
-    let tenant = TenantRef::Id(token.tenant_id.tenant());
-    let caller = Caller::new(CallerFacts {
-        kind: CallerKind::Service,
-        subject: IdKind::EnrollmentToken.show(token.id),
-        ..CallerFacts::default()
-    });
-    let audit_action = Some(match token.kind {
-        EnrolledKind::Device => "device.enroll",
-        EnrolledKind::Gateway => "gateway.enroll",
-    });
-    Cx::new(CxFacts { caller, access: Access::Tenant(tenant), audit_action, ..CxFacts::clone(cx) })
-}
-
 pub(super) async fn redeem(tx: &Tx, redeemed: &Redeemed) -> Result<Enrolled> {
     // Locked, so that concurrent enrollments count each other.
     let tenant = TenantRef::Id(redeemed.scope.tenant());
@@ -59,7 +41,9 @@ pub(super) async fn redeem(tx: &Tx, redeemed: &Redeemed) -> Result<Enrolled> {
     if !tenant.status.admits() {
         return Err(invalid_token());
     }
-    let token = use_token(tx, scope, redeemed).await?;
+    // It may have been used up, revoked or expired since it was read.
+    let used = tx.tenant(scope).enrollment_tokens().use_once(redeemed.token, tx.now().into()).await?;
+    let token = used.ok_or_else(invalid_token)?;
     let enrolled = match &redeemed.subject {
         Subject::Device { .. } => Enrolled::Device(device(tx, scope, &token, redeemed).await?),
         Subject::Gateway { .. } => Enrolled::Gateway(gateway(tx, scope, &token, redeemed).await?),
@@ -67,21 +51,11 @@ pub(super) async fn redeem(tx: &Tx, redeemed: &Redeemed) -> Result<Enrolled> {
     enroll_key(tx, &redeemed.key, redeemed.key_field).await?;
     // An authority that was revoked in this moment issues nothing more.
     require_issuer(tx, &redeemed.certificate.issuer_key_id).await?;
-    let of = certificate::Issued { scope, kind: token.kind, subject: redeemed.id, token: Some(token.id) };
+    let of = certificate::Issued { scope, kind: redeemed.subject.kind(), subject: redeemed.id, token: Some(token.id) };
     let row = certificate::row(tx, of, &redeemed.key, &redeemed.certificate);
     tx.tenant(scope).credentials().insert(row).await?;
     record(tx, scope, &token, redeemed, &enrolled);
     Ok(enrolled)
-}
-
-/// Uses a token once. It may have been used up, revoked or expired since it was read.
-async fn use_token(tx: &Tx, scope: TenantScope, redeemed: &Redeemed) -> Result<EnrollmentTokenRow> {
-    let tokens = tx.tenant(scope).enrollment_tokens();
-    let now = Stamp::from(tx.now());
-    let token = tokens.get_locked(redeemed.token).await?.filter(|token| token.state(now) == TokenState::Active);
-    let token = token.ok_or_else(invalid_token)?;
-    tokens.count_use(token.id, now).await?;
-    Ok(token)
 }
 
 async fn device(tx: &Tx, scope: TenantScope, token: &EnrollmentTokenRow, redeemed: &Redeemed) -> Result<DeviceRow> {
@@ -211,5 +185,5 @@ fn reused(error: Error, field: &str) -> Error {
 pub(super) async fn active(store: &Store, digest: &str, kind: EnrolledKind) -> Result<Option<EnrollmentTokenRow>> {
     let now = Stamp::from(store.clock().now());
     let token = store.enrollment_token_by_digest(digest).await?;
-    Ok(token.filter(|token| token.kind == kind && token.state(now) == TokenState::Active))
+    Ok(token.filter(|token| token.kind.enrolled() == Some(kind) && token.state(now) == TokenState::Active))
 }

@@ -26,7 +26,7 @@ pub async fn insert_for_device(
     let row = EnrollmentTokenRow {
         tenant_id: scope.into(),
         id: tx.new_id(),
-        kind: EnrolledKind::Device,
+        kind: EnrolledKind::Device.into(),
         name: String::new(),
         prefix: stored.prefix.clone(),
         secret_hash: stored.digest.clone(),

@@ -1,6 +1,7 @@
-//! Enrollment tokens (zero-trust contract, section 4.7).
+//! Enrollment tokens: for devices and gateways (zero-trust contract, section 4.7), and for hosts.
 
 mod again;
+mod of_hosts;
 mod revocation;
 mod rules;
 mod secret;
@@ -23,6 +24,7 @@ use crate::{
 };
 
 pub use again::insert_for_device;
+pub use of_hosts::{NewHostToken, generate_for_hosts, list_for_hosts, revoke_for_hosts};
 pub use revocation::{Revocation, revoke};
 pub use rules::kind;
 pub use secret::{NewSecret, Stored};
@@ -94,7 +96,7 @@ impl EnrollmentToken {
     }
 }
 
-/// A page of the tokens of a tenant, including those that can no longer be used; for [`Reach::Own`], those that the caller
+/// A page of the tokens of a tenant for devices and gateways, including those that can no longer be used; for [`Reach::Own`], those that the caller
 /// generated. Fails with INVALID_ARGUMENT for an unknown status or kind.
 pub async fn page(
     cx: &Cx,
@@ -116,7 +118,7 @@ pub async fn page(
     Ok(page.map(|row| EnrollmentToken { tenant: scope.tenant(), row }))
 }
 
-/// A token with its last uses, newest first; for [`Reach::Own`], one that the caller generated. Fails with NOT_FOUND if there is none.
+/// A token for devices or gateways with its last uses, newest first; for [`Reach::Own`], one that the caller generated. Fails with NOT_FOUND if there is none.
 pub async fn get(
     cx: &Cx,
     store: &Store,
@@ -132,8 +134,10 @@ pub async fn get(
     Ok((EnrollmentToken { tenant: scope.tenant(), row }, uses))
 }
 
+/// Whether a token is one for devices or gateways, and within reach.
 fn is_reached(cx: &Cx, reach: Reach, row: &EnrollmentTokenRow) -> bool {
-    reach == Reach::All || row.creator_id.is_some() && row.creator_id == cx.caller.account
+    let own = row.creator_id.is_some() && row.creator_id == cx.caller.account;
+    row.kind.enrolled().is_some() && (reach == Reach::All || own)
 }
 
 /// Generates tokens. Fails with INVALID_ARGUMENT for an invalid member, and for a user, groups or a pool that the tenant does not
@@ -164,7 +168,7 @@ async fn insert(
     let row = |stored: &Stored| EnrollmentTokenRow {
         tenant_id: scope.into(),
         id: tx.new_id(),
-        kind: found.kind,
+        kind: found.kind.into(),
         name: new.name.clone(),
         prefix: stored.prefix.clone(),
         secret_hash: stored.digest.clone(),

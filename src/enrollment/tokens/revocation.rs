@@ -29,7 +29,7 @@ pub struct Revocation {
 /// A valid [`Revocation`].
 type Input = (TenantRef, Uuid, Revocation, Reach);
 
-/// Revokes a token, unless it is revoked already, and returns it with the number of devices that were revoked with it. Fails with
+/// Revokes a token for devices or gateways, unless it is revoked already, and returns it with the number of devices that were revoked with it. Fails with
 /// INVALID_ARGUMENT for a reason that is too long and for the devices of a token for gateways, with PERMISSION_DENIED for devices and
 /// [`Reach::Own`], with NOT_FOUND as [`get`](super::get) does, with ABORTED if the version differs.
 pub async fn revoke(
@@ -85,7 +85,7 @@ fn refuse(revocation: &Revocation, row: &EnrollmentTokenRow) -> Result<()> {
         let message = "the enrollment token was changed in the meantime; read it again";
         return Err(Error::new(Kind::Aborted, Reason::VersionStale, message));
     }
-    if revocation.devices && row.kind == EnrolledKind::Gateway {
+    if revocation.devices && row.kind.enrolled() == Some(EnrolledKind::Gateway) {
         let message = "a token for gateways has no devices; revoke the gateways";
         return Err(Error::invalid(Reason::InvalidArgument, "revoke_devices", message));
     }

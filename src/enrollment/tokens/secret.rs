@@ -2,8 +2,10 @@
 
 use crate::base::{Secret, opaque};
 
-/// The beginning of every token.
+/// The beginning of every token for devices and gateways.
 const BEGIN: &str = "tet_";
+/// The beginning of every token for hosts. The rest is secret.
+const OF_HOSTS: &str = "sme_";
 
 /// The secret of a new token. It is generated outside of the write.
 #[derive(Debug)]
@@ -24,6 +26,11 @@ impl NewSecret {
     pub fn generate() -> Self {
         let (prefix, text) = opaque::generate(BEGIN);
         Self { prefix, text }
+    }
+
+    /// The secret of a token for hosts.
+    pub fn for_hosts() -> Self {
+        Self { prefix: String::new(), text: opaque::secret(OF_HOSTS) }
     }
 
     pub fn stored(&self) -> Stored {

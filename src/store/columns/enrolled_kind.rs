@@ -1,4 +1,4 @@
-//! A column with what an enrollment token or a credential is for.
+//! A column with what a credential is for.
 
 use super::text::text_column;
 use crate::base::EnrolledKind;

@@ -22,6 +22,7 @@ mod tenant_id;
 mod tenant_status;
 mod text;
 mod timestamp;
+mod token_kind;
 mod uuid;
 mod words;
 
@@ -40,3 +41,4 @@ pub use revocation_reason::RevocationReason;
 pub use source::Source;
 pub use tenant_status::{Authority, Suspension, TenantStatus};
 pub use timestamp::Stamp;
+pub use token_kind::TokenKind;

@@ -1,66 +1,22 @@
 //! The key-encryption keys of a process, and which of them the database uses.
 //!
-//! The row in `key_encryption` contains the id of the key that seals the data keys. Data keys are sealed in a
-//! transaction that locks this row, and only with that key. So servers with different settings cannot seal
-//! under different keys: a server without the database's key seals nothing.
+//! The row in `key_encryption` contains the id of the key that seals the data keys. A data key is sealed before the
+//! transaction that stores it, because a key of another system cannot be used in one; the transaction locks this row
+//! and stores nothing if another key is the database's by then. So servers with different settings cannot seal under
+//! different keys: a server without the database's key seals nothing. A key of another system is recognized by a proof
+//! in the row, because there may be other keys of its name.
 
-use aes_gcm::Aes256Gcm;
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{LockType, OnConflict},
 };
 
-use super::sealed::{self, KEY};
-use crate::base::{Error, Kind, Result, Secret, digest::sha256_hex, error::Reason};
+pub use super::kek::Kek;
+use crate::base::{Error, Kind, Result, error::Reason};
 use crate::store::{
-    Db, Exec, Fetch, Stamp, Tx,
+    Db, Exec, Fetch, Stamp, Store, Tx,
     tables::{data_keys, key_encryption},
 };
-
-/// Length of an id, in hex digits.
-const ID: usize = 16;
-/// Prefix of the digest that an id is taken from.
-const ID_LABEL: &[u8] = b"tenantry key-encryption key id 1\n";
-
-/// A key-encryption key.
-#[derive(Clone)]
-pub struct Kek {
-    id: String,
-    pub(in crate::store) cipher: Aes256Gcm,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key-encryption key must be 32 bytes in base64")]
-pub struct InvalidKek;
-
-impl Kek {
-    /// Parses a key: 32 bytes in base64, with or without padding.
-    pub fn from_base64(text: &Secret<String>) -> Result<Self, InvalidKek> {
-        let bytes = STANDARD_NO_PAD.decode(text.expose().trim().trim_end_matches('=')).map_err(|_| InvalidKek)?;
-        let key: [u8; KEY] = bytes.try_into().map_err(|_| InvalidKek)?;
-        let mut id = sha256_hex([ID_LABEL, &key]);
-        id.truncate(ID);
-        Ok(Self { id, cipher: sealed::cipher(&key) })
-    }
-
-    /// Generates a key in the format of [`from_base64`](Self::from_base64).
-    pub fn generate() -> Secret<String> {
-        Secret::new(STANDARD_NO_PAD.encode(rand::random::<[u8; KEY]>()))
-    }
-
-    /// The id of the key: the beginning of its digest, in hex. Not secret, because it reveals nothing about a
-    /// random key.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-impl std::fmt::Debug for Kek {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Kek({})", self.id)
-    }
-}
 
 /// The keys of a process: the current one, and the previous one during a rotation.
 #[derive(Clone, Debug)]
@@ -87,20 +43,26 @@ impl Keyring {
 
     /// The key with an id, if present.
     pub fn find(&self, id: &str) -> Option<&Kek> {
-        self.all().find(|kek| kek.id == id)
+        self.all().find(|kek| kek.id() == id)
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Kek> {
         std::iter::once(&self.current).chain(&self.previous)
     }
 
-    /// The key that a data key is sealed with, if present. Rows without an id are from older versions; all keys are
-    /// tried for them.
-    pub(in crate::store) fn key_of(&self, row: &data_keys::Model) -> Option<&Kek> {
-        match &row.kek {
-            Some(id) => self.find(id).filter(|kek| sealed::open(&kek.cipher, row.purpose(), &row.wrapped).is_ok()),
-            None => self.all().find(|kek| sealed::open(&kek.cipher, row.purpose(), &row.wrapped).is_ok()),
+    /// The key that a data key is sealed with, if present. Rows without an id are from older versions, which had no keys of other
+    /// systems; all other keys are tried for them. Fails if it is not known whether a key of another system opens it.
+    pub(in crate::store) async fn key_of(&self, row: &data_keys::Model) -> Result<Option<&Kek>> {
+        let candidates = self.all().filter(|kek| match &row.kek {
+            Some(id) => kek.id() == id,
+            None => !kek.is_remote(),
+        });
+        for kek in candidates {
+            if kek.unwrap(row.purpose(), &row.wrapped).await?.is_some() {
+                return Ok(Some(kek));
+            }
         }
+        Ok(None)
     }
 }
 
@@ -137,7 +99,8 @@ impl Fit {
     }
 }
 
-/// Checks a keyring against a database, reading one row.
+/// Checks a keyring against a database by the ids of keys, reading one row. Whether a key of another system is the same one is not
+/// checked, so that the result does not depend on that system.
 pub async fn fit(conn: &impl Db, ring: Option<&Keyring>) -> Result<Fit> {
     let row = key_encryption::Entity::find_by_id(key_encryption::ONE).fetch_one(conn).await?;
     Ok(match (row, ring) {
@@ -148,43 +111,59 @@ pub async fn fit(conn: &impl Db, ring: Option<&Keyring>) -> Result<Fit> {
         (None, ring) => match (first_data_key(conn).await?, ring) {
             (None, _) => Fit::Fits,
             (Some(_), None) => Fit::Missing,
-            (Some(row), Some(ring)) if ring.key_of(&row).is_some() => Fit::Fits,
+            (Some(row), Some(ring)) if ring.key_of(&row).await?.is_some() => Fit::Fits,
             (Some(row), Some(_)) => Fit::Other(row.kek),
         },
     })
 }
 
-/// The database's key, and the current generation of data keys.
-pub(in crate::store) struct DatabaseKey<'r> {
-    pub kek: &'r Kek,
+/// The database's key, and the current generation of data keys, as they were read.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct DatabaseKey {
+    pub kek: Kek,
     pub generation: i64,
+    /// The proof of a key of another system.
+    proof: Option<String>,
 }
 
-/// Locks and returns the database's key: no rotation can complete before this transaction ends. A database
-/// without one gets the key that opens its data keys, or the current key of the ring if there are none. Fails
-/// if the ring does not have the key.
-pub(in crate::store) async fn lock_database_key<'r>(tx: &Tx, ring: &'r Keyring) -> Result<DatabaseKey<'r>> {
-    let row = row(tx, ring, LockType::Share).await?;
-    let kek = ring.find(&row.kek).ok_or_else(|| missing_key(Some(&row.kek)))?;
-    Ok(DatabaseKey { kek, generation: row.generation })
+impl DatabaseKey {
+    /// Whether a row says the same.
+    pub fn is(&self, row: &key_encryption::Model) -> bool {
+        (row.kek.as_str(), row.generation, &row.proof) == (self.kek.id(), self.generation, &self.proof)
+    }
 }
 
-/// The row of the key-encryption key, locked until the end of the transaction, and created if it is missing. A transaction
-/// that changes the row must not lock it shared first: two of them would wait for each other.
-pub(super) async fn row(tx: &Tx, ring: &Keyring, lock: LockType) -> Result<key_encryption::Model> {
+/// The database's key, which seals data keys until it is replaced. For a database without one, it is the key that opens its data
+/// keys, or the current key of the ring if there are none; the first write that locks the row stores it. Fails if the ring does not
+/// have the key, and if a key of another system only has its name.
+pub(in crate::store) async fn database_key(store: &Store, ring: &Keyring) -> Result<DatabaseKey> {
+    let row = key_encryption::Entity::find_by_id(key_encryption::ONE).fetch_one(store.read()).await?;
+    if let Some(row) = row {
+        let kek = ring.find(&row.kek).ok_or_else(|| missing_key(Some(&row.kek)))?;
+        kek.prove(row.proof.as_deref()).await?;
+        return Ok(DatabaseKey { kek: kek.clone(), generation: row.generation, proof: row.proof });
+    }
+    let kek = match first_data_key(store.read()).await? {
+        Some(row) => ring.key_of(&row).await?.ok_or_else(|| missing_key(row.kek.as_deref()))?,
+        None => ring.current(),
+    };
+    Ok(DatabaseKey { kek: kek.clone(), generation: 1, proof: kek.proof().await? })
+}
+
+/// The row of the key-encryption key, locked until the end of the transaction, and created with a key if it is missing: no rotation
+/// can complete before this transaction ends. The row may say something else than was read before. A transaction that changes the
+/// row must not lock it shared first: two of them would wait for each other.
+pub(super) async fn row(tx: &Tx, first: &DatabaseKey, lock: LockType) -> Result<key_encryption::Model> {
     let find = || key_encryption::Entity::find_by_id(key_encryption::ONE).lock(lock).fetch_one(tx.conn());
     let mut row = find().await?;
     if row.is_none() {
-        let kek = match first_data_key(tx.conn()).await? {
-            Some(row) => ring.key_of(&row).ok_or_else(|| missing_key(row.kek.as_deref()))?,
-            None => ring.current(),
-        };
         let new = key_encryption::Model {
             id: key_encryption::ONE.to_owned(),
-            kek: kek.id.clone(),
+            kek: first.kek.id().to_owned(),
             changed_at: Stamp::from(tx.now()),
-            generation: 1,
+            generation: first.generation,
             resealing: false,
+            proof: first.proof.clone(),
         };
         let first = OnConflict::column(key_encryption::Column::Id).do_nothing().to_owned();
         let insert = key_encryption::Entity::insert(new.into_active_model()).on_conflict(first);
@@ -198,15 +177,16 @@ pub(super) async fn row(tx: &Tx, ring: &Keyring, lock: LockType) -> Result<key_e
 /// Fails if an unfinished rotation left data keys under a key that the ring does not have. Rows of older
 /// versions do not name their key and are opened instead.
 pub(in crate::store) async fn refuse_left_behind(conn: &impl Db, ring: &Keyring) -> Result<()> {
-    let held = ring.all().map(|kek| kek.id.clone());
-    let left = data_keys::Entity::find().filter(data_keys::Column::Kek.is_not_in(held)).fetch_one(conn).await?;
-    let left = match left {
-        Some(row) => Some(row),
-        None => {
-            let unnamed = data_keys::Entity::find().filter(data_keys::Column::Kek.is_null()).fetch_all(conn).await?;
-            unnamed.into_iter().find(|row| ring.key_of(row).is_none())
+    let held = ring.all().map(|kek| kek.id().to_owned());
+    let mut left = data_keys::Entity::find().filter(data_keys::Column::Kek.is_not_in(held)).fetch_one(conn).await?;
+    if left.is_none() {
+        for row in data_keys::Entity::find().filter(data_keys::Column::Kek.is_null()).fetch_all(conn).await? {
+            if ring.key_of(&row).await?.is_none() {
+                left = Some(row);
+                break;
+            }
         }
-    };
+    }
     let Some(row) = left else { return Ok(()) };
     let id = row.kek.map_or_else(String::new, |id| format!(" (its id is {id})"));
     let message = format!(
@@ -237,21 +217,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn invalid_keys_are_refused() {
-        for text in ["", "c2hvcnQ=", "not base64 at all, but long enough to be a key", &"A".repeat(44)] {
-            assert!(Kek::from_base64(&Secret::new(text.to_owned())).is_err(), "{text}");
-        }
-        assert!(Kek::from_base64(&Secret::new(format!("{}=", "A".repeat(43)))).is_ok());
-    }
-
-    #[test]
-    fn an_id_identifies_a_key_and_reveals_nothing_of_it() {
-        let key = Kek::generate();
-        let (kek, same) = (Kek::from_base64(&key).unwrap(), Kek::from_base64(&key).unwrap());
-        let other = Kek::from_base64(&Kek::generate()).unwrap();
-        assert!(kek.id() == same.id() && kek.id() != other.id() && kek.id().len() == ID);
+    fn a_key_is_found_by_its_id() {
+        let [kek, other] = [(); 2].map(|()| Kek::from_base64(&Kek::generate()).unwrap());
         let ring = Keyring::new(kek.clone(), Some(other.clone()));
         assert!(ring.find(other.id()).is_some() && ring.find("0").is_none() && ring.current().id() == kek.id());
-        assert!(!format!("{ring:?}").contains(key.expose().as_str()));
     }
 }

@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QuerySelect, TryGetable, Value,
@@ -17,8 +18,10 @@ use serde_json::json;
 
 pub use super::sealer::NOTICED;
 use super::{
-    keyring::{self, Keyring},
-    sealed, sealer,
+    keyring::{self, DatabaseKey, Keyring},
+    rotation::AT_ONCE,
+    sealed,
+    sealer::{self, ATTEMPTS, NewKey},
 };
 use crate::base::{Cx, Error, Kind, Result, TenantId, error::Reason};
 use crate::store::{
@@ -179,12 +182,13 @@ pub async fn begin(store: &Store, ring: &Keyring) -> Result<Option<Run>> {
     if let Some(row) = row.filter(|row| row.resealing) {
         return Ok(Some(Run { generation: row.generation, resumed: true }));
     }
+    let of = keyring::database_key(store, ring).await?;
     let cx = Cx::system("keys reseal", store.clock().clone());
-    store.write(&cx, ring.clone(), begin_in).await.map(Some)
+    store.write(&cx, (ring.clone(), of), begin_in).await.map(Some)
 }
 
-async fn begin_in(tx: &Tx, ring: &Keyring) -> Result<Run> {
-    let row = keyring::row(tx, ring, LockType::Update).await?;
+async fn begin_in(tx: &Tx, (ring, of): &(Keyring, DatabaseKey)) -> Result<Run> {
+    let row = keyring::row(tx, of, LockType::Update).await?;
     ring.find(&row.kek).ok_or_else(|| keyring::missing_key(Some(&row.kek)))?;
     let (resumed, generation) = match row.resealing {
         true => (true, row.generation),
@@ -252,15 +256,26 @@ async fn renew_page(store: &Store, ring: &Keyring, run: Run) -> Result<u64> {
     if owners.is_empty() {
         return Ok(0);
     }
-    store.maintain("keys.renew", (ring.clone(), owners), renew_in).await?;
-    Ok(count)
+    for _ in 0..ATTEMPTS {
+        let of = keyring::database_key(store, ring).await?;
+        let sealing = owners.iter().map(|tenant| NewKey::seal(&of, *tenant));
+        let new: Vec<_> = stream::iter(sealing).buffered(AT_ONCE).try_collect().await?;
+        if store.maintain("keys.renew", (of.clone(), new), renew_in).await? {
+            return Ok(count);
+        }
+    }
+    Err(sealer::replaced())
 }
 
-async fn renew_in(tx: &Tx, (ring, owners): &(Keyring, Vec<Option<TenantId>>)) -> Result<()> {
-    for tenant in owners {
-        sealer::make_in(tx, ring, *tenant).await?;
+/// Stores new keys. Returns false if the key of the database was replaced since they were sealed.
+async fn renew_in(tx: &Tx, (of, new): &(DatabaseKey, Vec<NewKey>)) -> Result<bool> {
+    if !of.is(&keyring::row(tx, of, LockType::Share).await?) {
+        return Ok(false);
     }
-    Ok(())
+    for key in new {
+        sealer::insert(tx, of, key).await?;
+    }
+    Ok(true)
 }
 
 /// Deletes data keys that were replaced at least [`KEPT`] ago and are not in `in_use`. Returns their number.

@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use super::{
     access_sessions, account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, devices, email_domains,
     enrollment_tokens, gateway_materials, gateway_pools, gateway_reports, gateways, grants, group_members, groups,
-    metering_reports, policies, policy_bundles, policy_documents, policy_reports,
+    hosts, metering_reports, policies, policy_bundles, policy_documents, policy_reports,
     rows::{Rows, TenantRows, TenantTable},
     spcs, tenants,
 };
@@ -66,6 +66,7 @@ purged! {
     Grants = grants,
     EmailDomains = email_domains,
     EnrollmentTokens = enrollment_tokens,
+    Hosts = hosts,
     Credentials = credentials,
     AccessSessions = access_sessions,
     MeteringReports = metering_reports,

@@ -1,17 +1,20 @@
 //! Enrollment tokens of a tenant.
 
 use sea_orm::{
-    Condition, QuerySelect,
+    Condition, QueryOrder, QuerySelect,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait, IntoCondition},
 };
 
-use super::rows::{Rows, TenantRows, TenantTable, WithId};
+use super::{
+    rows::{Rows, TenantRows, TenantTable, WithId},
+    tenants,
+};
 use crate::{
-    base::{EnrolledKind, PageRequest, Result},
+    base::{Cx, EnrolledKind, PageRequest, Result, TenantId, TenantScope},
     store::{
-        Db, Exec, Fetch, FetchUpdated, Store,
-        columns::{Json, Owner, Stamp},
+        Db, Exec, Fetch, FetchUpdated, Kept, Pages, Store,
+        columns::{Json, Owner, Stamp, TokenKind},
         insert_rows,
         page::page,
     },
@@ -28,10 +31,10 @@ pub struct Model {
     /// UUIDv7.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub kind: EnrolledKind,
+    pub kind: TokenKind,
     /// The purpose; may be empty.
     pub name: String,
-    /// The public part of the token.
+    /// The public part of the token; empty for hosts, whose tokens have none.
     pub prefix: String,
     /// SHA-256 of the whole token, in hex.
     pub secret_hash: String,
@@ -138,7 +141,7 @@ impl Model {
     }
 }
 
-/// A part of the tokens of a tenant.
+/// A part of the tokens of a tenant for devices and gateways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenFilter {
     pub kind: Option<EnrolledKind>,
@@ -166,21 +169,25 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
     }
 
-    /// Counts a use of a token.
-    pub async fn count_use(&self, id: Uuid, now: Stamp) -> Result<()> {
-        self.update_many()
+    /// Uses a token once, in one statement, and returns it as it is after that; none if it cannot be used now. The last use of a token
+    /// is given to only one of any number of concurrent callers, whatever they have locked.
+    pub async fn use_once(&self, id: Uuid, now: Stamp) -> Result<Option<Model>> {
+        let used = self
+            .update_many()
             .col_expr(Column::UseCount, Expr::col(Column::UseCount).add(1))
             .col_expr(Column::LastUsedAt, Expr::value(now))
             .filter(Column::Id.eq(id))
-            .run(self.conn)
-            .await?;
-        Ok(())
+            .filter(TokenState::Active.condition(now));
+        Ok(used.fetch_updated(self.conn).await?.pop())
     }
 
-    /// A page of the tokens, oldest first, and the total number.
+    /// A page of the tokens for devices and gateways, oldest first, and the total number.
     pub async fn page(&self, filter: &TokenFilter, request: PageRequest) -> Result<(Vec<Model>, u64)> {
         let wanted = Condition::all()
-            .add_option(filter.kind.map(|kind| Column::Kind.eq(kind)))
+            .add(match filter.kind {
+                Some(kind) => Column::Kind.eq(TokenKind::from(kind)),
+                None => Column::Kind.ne(TokenKind::Host),
+            })
             .add_option(filter.state.map(|(state, now)| state.condition(now)))
             .add_option(filter.creator.map(|creator| Column::CreatorId.is_in(creator)));
         page(self.select().filter(wanted), Column::Id, request, self.conn).await
@@ -226,19 +233,50 @@ impl Store {
     pub async fn enrollment_token_by_digest(&self, digest: &str) -> Result<Option<Model>> {
         Ok(Entity::find().filter(Column::SecretHash.eq(digest)).fetch_one(self.read()).await?)
     }
+
+    /// The token for hosts with this digest, if it can be used now and its tenant admits. Takes no scope, as
+    /// [`enrollment_token_by_digest`](Self::enrollment_token_by_digest). It is one query whatever is wrong with a token, so that the time
+    /// does not say what it is.
+    pub async fn usable_host_token(&self, digest: &str, now: Stamp) -> Result<Option<Model>> {
+        static TEXT: Kept = Kept::new();
+        let query = || {
+            Entity::find()
+                .filter(Column::SecretHash.eq(digest))
+                .filter(Column::Kind.eq(TokenKind::Host))
+                .filter(TokenState::Active.condition(now))
+                .filter(tenants::is_admitting((Entity, Column::TenantId)))
+                .into_model::<Model>()
+        };
+        let values = [digest.into(), TokenKind::Host.into(), now.into()].into_iter().chain(tenants::admitting());
+        Ok(TEXT.fetch_one(self.read(), values.collect(), query).await?)
+    }
+
+    /// The tokens of a tenant for hosts, newest first.
+    pub async fn host_tokens(&self, cx: &Cx, scope: TenantScope) -> Result<Pages<Model>> {
+        let tenant = scope.tenant();
+        let query = move |after, limit| of_hosts_query(tenant, after).limit(limit).into_model::<Model>();
+        Pages::read(cx, self, |row| row.id, query).await
+    }
+}
+
+/// The query for the tokens of a tenant for hosts before an id, newest first.
+pub fn of_hosts_query(tenant: TenantId, before: Option<Uuid>) -> Select<Entity> {
+    let before = before.map(|before| Column::Id.lt(before));
+    let query = Entity::find().filter(Column::TenantId.eq(tenant)).filter(Column::Kind.eq(TokenKind::Host));
+    query.filter(Condition::all().add_option(before)).order_by_desc(Column::Id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Access, TenantId, TenantScope};
+    use crate::base::Access;
 
     fn token() -> Model {
         let scope = TenantScope::grant(&Access::Platform, TenantId::from_uuid(Uuid::nil()), "acme").unwrap();
         Model {
             tenant_id: scope.into(),
             id: Uuid::nil(),
-            kind: EnrolledKind::Device,
+            kind: EnrolledKind::Device.into(),
             name: String::new(),
             prefix: "abcdefgh".to_owned(),
             secret_hash: String::new(),

@@ -12,7 +12,7 @@ pub struct Model {
     /// Always [`ONE`].
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    /// The id of the key, which is a digest.
+    /// The id of the key: a digest, or the name of a key of another system.
     pub kek: String,
     /// When the key became the current one.
     pub changed_at: Stamp,
@@ -20,6 +20,8 @@ pub struct Model {
     pub generation: i64,
     /// Whether data keys of earlier generations are being replaced.
     pub resealing: bool,
+    /// Something that a key of another system has sealed, by which it is recognized; none for other keys.
+    pub proof: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

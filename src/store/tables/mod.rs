@@ -33,6 +33,7 @@ pub mod global_policies;
 pub(super) mod grants;
 pub(super) mod group_members;
 pub(super) mod groups;
+pub(super) mod hosts;
 pub mod idempotent_answers;
 pub mod identities;
 pub mod installation_keys;
@@ -84,7 +85,9 @@ pub use devices::{
 };
 pub use email_domains::Model as EmailDomainRow;
 pub use enrolled::{Holder, Standing, may_have_devices};
-pub use enrollment_tokens::{Model as EnrollmentTokenRow, TokenFilter, TokenState};
+pub use enrollment_tokens::{
+    Model as EnrollmentTokenRow, TokenFilter, TokenState, of_hosts_query as host_tokens_query,
+};
 pub use gateway_directories::Model as GatewayDirectoryRow;
 pub use gateway_materials::Model as GatewayMaterialRow;
 pub use gateway_pools::Model as GatewayPoolRow;
@@ -95,6 +98,7 @@ pub use grants::{
     list as grants, of_identity as grants_of_identity, query as grants_query,
 };
 pub use groups::Model as GroupRow;
+pub use hosts::{Model as HostRow, query as hosts_query};
 pub use messaging_tenants::Model as MessagingRow;
 pub use metering_reports::{Model as MeteringReportRow, ReportFilter, prune as prune_metering_reports};
 pub use namespaces::{Model as NamespaceRow, names_query as namespace_names_query};
@@ -124,6 +128,7 @@ pub(super) fn unique() -> impl Iterator<Item = &'static Unique> {
         gateway_pools::UNIQUE,
         grants::UNIQUE,
         groups::UNIQUE,
+        hosts::UNIQUE,
         identities::UNIQUE,
         namespaces::UNIQUE,
         tenants::UNIQUE,

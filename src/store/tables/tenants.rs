@@ -72,6 +72,22 @@ pub fn is_deleted(tenant: impl IntoColumnRef) -> SimpleExpr {
     Expr::exists(deleted)
 }
 
+/// The condition that the tenant which a column names admits its callers, and the values of its parameters: [`admitting`].
+pub fn is_admitting(tenant: impl IntoColumnRef) -> SimpleExpr {
+    let admitting = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::Id)).equals(tenant))
+        .and_where(Expr::col((Entity, Column::Status)).is_in(admitting()))
+        .take();
+    Expr::exists(admitting)
+}
+
+/// The statuses in which a tenant admits its callers.
+pub fn admitting() -> impl Iterator<Item = Value> {
+    TenantStatus::ALL.into_iter().filter(|status| status.admits()).map(Value::from)
+}
+
 /// The rows of a query, by their ids. One that cannot be read does not fail the others.
 pub async fn each(query: Select<Entity>, conn: &impl Db) -> Result<Vec<(TenantId, Result<Model>)>> {
     let rows = fetch_each(conn, query).await?;

@@ -58,6 +58,8 @@ resources! {
     Device = "device",
     /// The id is `gw_...`.
     Gateway = "gateway",
+    /// A host with an agent. The id is a dashed UUID.
+    Host = "host",
     /// The trust anchors of a tenant. The id is the tenant's; the version is the sequence of the set.
     TrustAnchors = "trust_anchors",
     /// A rotation of a key. The id is `rot_...`.

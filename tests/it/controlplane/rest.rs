@@ -27,7 +27,7 @@ use crate::{
 
 /// The caller.
 #[derive(Clone, Copy, Debug)]
-enum Who {
+pub(super) enum Who {
     /// Without a token.
     Nobody,
     /// The platform administrator.
@@ -261,7 +261,7 @@ const PEOPLE: &[Line] = &[
 ];
 
 /// The servers of a conversation: one on each database.
-async fn servers(setup: fn() -> Setup) -> [Server; 2] {
+pub(super) async fn servers(setup: fn() -> Setup) -> [Server; 2] {
     let sqlite = setup().start().await;
     [sqlite, setup().database(postgres_unmigrated().await).start().await]
 }
@@ -280,7 +280,7 @@ async fn run_conversation(server: &Server, lines: &[Line]) -> String {
     written
 }
 
-async fn client(server: &Server, who: Who) -> Http {
+pub(super) async fn client(server: &Server, who: Who) -> Http {
     let http = server.http();
     match who {
         Nobody => http,

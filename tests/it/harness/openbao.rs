@@ -171,11 +171,14 @@ impl OpenBaoServer {
 
     /// Runs the script that prepares a server, and returns the lines that it prints.
     pub async fn bootstrap(&self, arguments: &[&str], namespace: &str) -> Vec<String> {
+        self.bootstrap_with(arguments, &[("BAO_NAMESPACE", namespace)]).await
+    }
+
+    /// As [`bootstrap`](Self::bootstrap), with these variables; an empty one is not set.
+    async fn bootstrap_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
         let mut script = Command::new(root().join("deploy/openbao/bootstrap.sh"));
         script.args(arguments).env("BAO_ADDR", &self.address).env("BAO_TOKEN", &self.root);
-        if !namespace.is_empty() {
-            script.env("BAO_NAMESPACE", namespace);
-        }
+        script.envs(variables.iter().filter(|(_, value)| !value.is_empty()).copied());
         let output = tokio::time::timeout(PATIENCE, script.output()).await.expect("the script does not end").unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
@@ -184,6 +187,13 @@ impl OpenBaoServer {
     /// A token with the rights of the server and nothing else.
     pub async fn server_token(&self) -> String {
         let lines = self.bootstrap(&[], "").await;
+        let [token] = lines.as_slice() else { panic!("{lines:?}") };
+        token.clone()
+    }
+
+    /// As [`server_token`](Self::server_token), which may also use a key of the transit engine.
+    pub async fn token_for_key(&self, key: &str) -> String {
+        let lines = self.bootstrap_with(&[], &[("KEK", key)]).await;
         let [token] = lines.as_slice() else { panic!("{lines:?}") };
         token.clone()
     }

@@ -9,6 +9,7 @@ mod identity;
 mod keeper;
 mod server;
 mod tenant_role;
+mod transit;
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
