@@ -15,7 +15,7 @@ use crate::{
     spc::deltas::Deltas,
     store::{Sealer, Store},
     streams::{Changes, Feed},
-    tenants::source::TenantSource,
+    tenants::{database::Databases, source::TenantSource},
     trust::{Trust, TrustSettings},
     warehouse::EdgeAddress,
 };
@@ -30,6 +30,8 @@ pub struct Deps {
     pub trust: Trust,
     /// The keys that sign tokens.
     pub keys: Arc<Keys>,
+    /// The databases of tenants.
+    pub databases: Databases,
     pub streams: Streams,
     pub settings: Settings,
 }

@@ -25,6 +25,7 @@ use crate::{
         metrics,
     },
     store::{Keyring, Location, Sealer, Store, StoreConfig},
+    tenants::database::DatabaseSettings,
     trust::TrustSettings,
 };
 
@@ -158,6 +159,10 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
         keyring: material.keyring,
         openbao: material.openbao,
         provisioner: material.provisioner,
+        databases: DatabaseSettings {
+            most_leases: config.max_database_leases,
+            suspend_disconnects: config.suspend_disconnects,
+        },
         settings: Settings {
             max_tenants: config.max_tenants,
             multitenancy: MultitenancySettings::new(

@@ -31,7 +31,7 @@ pub use dispatch::RunOperations;
 pub use kind::{OperationKind, StepName};
 pub use kinds::Kinds;
 pub use operation::{Failure, Operation, State, Step};
-pub use queries::{Filter, get, has_live, list, live};
+pub use queries::{Filter, get, has_live, list, live, live_named};
 pub use retention::PruneOperations;
 pub use start::{hasten, start};
 pub use turn::Turn;

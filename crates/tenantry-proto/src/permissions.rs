@@ -41,6 +41,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("messaging.tenants.get", READERS),
     ("messaging.tenants.list", &[]),
     ("messaging.tenants.update", &[]),
+    ("registry.databases.lease", &["admin", "user"]),
     ("registry.tenants.get", READERS),
     ("registry.tenants.list", READERS),
     ("registry.tenants.watch", READERS),

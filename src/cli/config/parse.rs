@@ -59,6 +59,8 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         features: p.list("features", "a list of words"),
         self_service_provisioning: p.bool("self_service_provisioning").unwrap_or_default(),
         provisioner_url: p.text("provisioner_url").map(Secret::new),
+        suspend_disconnects: p.suspend_disconnects(),
+        max_database_leases: p.bounded("max_database_leases", 1, 100_000),
         messaging_bootstrap: p.bool("messaging_bootstrap"),
         messaging_force_delete: p.bool("messaging_force_delete").unwrap_or_default(),
         public_url: p.value("public_url", PUBLIC_URL),
@@ -185,6 +187,15 @@ impl Parser<'_> {
             }
             (None, None) => None,
         }
+    }
+
+    /// Only a provisioner can end the sessions.
+    fn suspend_disconnects(&mut self) -> bool {
+        let disconnects = self.bool("suspend_disconnects").unwrap_or_default();
+        if disconnects && self.text("provisioner_url").is_none() {
+            self.problem("suspend_disconnects", "set only together with provisioner_url (TENANTRY_PROVISIONER_URL)");
+        }
+        disconnects
     }
 
     /// OpenBAO: its address and exactly one credential, or none of its settings.

@@ -27,6 +27,11 @@ pub(super) fn slow() -> Error {
     unavailable("the database server did not respond in time")
 }
 
+/// Sessions that were terminated are still there.
+pub(super) fn connected() -> Error {
+    unavailable("the sessions on the database do not end")
+}
+
 /// A role or a database of the name exists, and was not created for the tenant.
 pub(super) fn taken(what: &str, name: &str) -> Error {
     let message = format!("the name is taken: the {what} {name} exists and was not created for this tenant");

@@ -6,6 +6,7 @@
 //!
 //! There is no fake of the server: tests run against real ones, because the rules of roles differ between its versions.
 
+mod access;
 mod database;
 mod fault;
 mod owner;
@@ -81,6 +82,16 @@ impl Provisioner {
     /// Admits only the members of the owner role, and the provisioner, to a new database.
     pub async fn open_database(&self, database: TenantDatabase<'_>) -> Result<()> {
         database::open(&mut self.begin().await?, database).await
+    }
+
+    /// Admits nobody but the provisioner to a database, and terminates the sessions on it. Does nothing if it does not exist.
+    pub async fn close_database(&self, database: TenantDatabase<'_>) -> Result<()> {
+        access::close(&mut self.begin().await?, database).await
+    }
+
+    /// Admits the members of the owner role again.
+    pub async fn reopen_database(&self, database: TenantDatabase<'_>) -> Result<()> {
+        access::reopen(&mut self.begin().await?, database).await
     }
 
     /// Drops a database with the sessions on it. Returns whether it existed.

@@ -16,6 +16,7 @@ pub mod clusters;
 pub mod counters;
 pub(super) mod credentials;
 pub(super) mod data_keys;
+pub(super) mod database_leases;
 mod deletion;
 pub mod derived_names;
 pub(super) mod devices;
@@ -77,6 +78,10 @@ pub use anchor_sets::{Model as AnchorSetRow, without_keys as tenants_without_key
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
 pub use artifacts::Model as ArtifactRow;
 pub use credentials::{Model as CredentialRow, OVERLAP as CREDENTIAL_OVERLAP};
+pub use database_leases::{
+    Model as DatabaseLeaseRow, Outcome as DatabaseLeaseOutcome, are_due as database_leases_are_due,
+    due as due_database_leases, settle as settle_database_lease,
+};
 pub use deletion::Purged;
 pub use devices::{
     DeviceFilter, DeviceMember, Model as DeviceRow, count as count_devices, delete_unseen as delete_unseen_devices,
