@@ -33,6 +33,7 @@ use crate::{
         },
     },
     base::{Drain, Error, Result, ServerIdentity, public_url::PublicUrl},
+    controlplane::migrations::TenantMigrations,
     edge::{Board, Reports},
     fleet::{Heartbeat, Sightings},
     identity::{Passwords, People},
@@ -70,6 +71,8 @@ pub struct App {
     pub openbao: Option<OpenBao>,
     /// The server of the databases of tenants; without one, this server runs no provisioning.
     pub provisioner: Option<Provisioner>,
+    /// The migrations for the databases of tenants.
+    pub migrations: Arc<TenantMigrations>,
     pub settings: Settings,
     /// Create the objects that a messaging platform expects on its first start.
     pub messaging_bootstrap: bool,
@@ -193,6 +196,7 @@ impl App {
             openbao: self.openbao.as_ref(),
             leases,
             provisioner: self.provisioner.as_ref(),
+            migrations: &self.migrations,
             outbox_retention: self.outbox_retention,
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,
@@ -242,7 +246,8 @@ impl App {
         trusted: Trusted,
     ) -> Result<Stack<services::Dispatch>> {
         let clock = self.store.clock().clone();
-        let guard = Arc::new(Guard::new(counts.denials.clone(), clock.clone()).with_checks_of(&self.store));
+        let guard = Guard::new(counts.denials.clone(), clock.clone());
+        let guard = Arc::new(guard.with_checks_of(&self.store, self.settings.multitenancy));
         let sealer = self.sealer();
         let people = People::new(self.store.clone(), Passwords::of_server(), sealer.clone());
         let deps = Deps {

@@ -1,6 +1,6 @@
 //! The list of all background jobs of a server. A new job is registered only here.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::DbBackend;
 
@@ -15,6 +15,7 @@ use crate::{
         authn::revocation::Revocations,
         jobs::{PruneRevocations, ReadRevocations},
     },
+    controlplane::{migrations::TenantMigrations, provisioning::ProvisionTenant},
     edge::{Reports, jobs::RecordReports},
     fleet::{
         Sightings,
@@ -54,6 +55,8 @@ pub(super) struct Work<'a> {
     /// The leases that the server holds for its own work.
     pub leases: Option<&'a LeaseKeeper>,
     pub provisioner: Option<&'a Provisioner>,
+    /// The migrations for databases of tenants.
+    pub migrations: &'a Arc<TenantMigrations>,
     /// The minimum time for which outbox events are kept.
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
@@ -81,7 +84,11 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     if let Some(leases) = work.leases {
         jobs.start(KeepLeases::new(leases));
     }
-    jobs.start(RunOperations::new(store, operation_kinds::all(store, work.provisioner)));
+    let provision = work.provisioner.map(|provisioner| {
+        let openbao = work.openbao.cloned().zip(work.leases.cloned());
+        ProvisionTenant::new(store, provisioner.clone(), openbao, work.migrations.clone())
+    });
+    jobs.start(RunOperations::new(store, operation_kinds::all(store, provision)));
     // One server runs each of these for all servers. `ON_REQUEST` lists them.
     if has_relay(store.backend()) {
         jobs.start(Relay::new(store));
@@ -163,6 +170,7 @@ mod tests {
             openbao: None,
             leases: None,
             provisioner: None,
+            migrations: &Arc::new(TenantMigrations::embedded().unwrap()),
             outbox_retention: Duration::from_secs(60),
             operation_retention: Duration::from_secs(60),
             messaging_bootstrap: true,
