@@ -48,6 +48,7 @@ mod m20260101_000033_session_addresses;
 mod m20260101_000034_placements;
 mod m20260101_000035_canary_ends;
 mod m20260101_000036_global_policies;
+mod m20260101_000037_tenant_databases;
 mod m20260101_000043_database_leases;
 pub mod record;
 
@@ -114,6 +115,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000034_placements,
     m20260101_000035_canary_ends,
     m20260101_000036_global_policies,
+    m20260101_000037_tenant_databases,
     m20260101_000043_database_leases,
 ];
 

@@ -7,7 +7,7 @@ use time::Duration;
 use crate::{
     auth::{CallerStanding, Sessions, authn::keys::Keys},
     base::public_url::PublicUrl,
-    controlplane::licensing::MultitenancySettings,
+    controlplane::{licensing::MultitenancySettings, provisioning::ProvisioningSettings},
     edge::{Board, Reports},
     fleet::Heartbeat,
     identity::People,
@@ -58,6 +58,7 @@ pub struct Settings {
     /// Maximum number of tenants in the registry; `None` for no limit.
     pub max_tenants: Option<u64>,
     pub multitenancy: MultitenancySettings,
+    pub provisioning: ProvisioningSettings,
     pub messaging: MessagingSettings,
     /// The address to which warehouse clients send queries.
     pub warehouse_edge: EdgeAddress,

@@ -15,7 +15,10 @@ use crate::{
     api::Settings,
     auth::authn::keys::Keys,
     base::{Clock, ServerIdentity},
-    controlplane::licensing::MultitenancySettings,
+    controlplane::{
+        licensing::MultitenancySettings,
+        provisioning::{ProvisioningSettings, ServerAddress, Site},
+    },
     fleet::Heartbeat,
     messaging::MessagingSettings,
     server::{
@@ -151,6 +154,14 @@ pub(super) async fn check_keys(store: &Store, ring: Option<&Keyring>) -> anyhow:
 
 /// The server of a configuration.
 pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys) -> anyhow::Result<App> {
+    let provisioning = ProvisioningSettings {
+        site: Site {
+            server: material.provisioner.as_ref().map(ServerAddress::of),
+            openbao: material.openbao.is_some(),
+        },
+        timeout: config.provision_timeout,
+        head: material.migrations.head().map(str::to_owned),
+    };
     Ok(App {
         store,
         keys: Arc::new(keys),
@@ -159,6 +170,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
         keyring: material.keyring,
         openbao: material.openbao,
         provisioner: material.provisioner,
+        migrations: material.migrations,
         databases: DatabaseSettings {
             most_leases: config.max_database_leases,
             suspend_disconnects: config.suspend_disconnects,
@@ -170,6 +182,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
                 &config.features,
                 config.self_service_provisioning,
             ),
+            provisioning,
             messaging: MessagingSettings {
                 force_delete: config.messaging_force_delete,
                 max_tenants: config.max_tenants,

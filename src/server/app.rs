@@ -33,6 +33,7 @@ use crate::{
         },
     },
     base::{Drain, Error, Result, ServerIdentity, public_url::PublicUrl},
+    controlplane::migrations::TenantMigrations,
     edge::{Board, Reports},
     fleet::{Heartbeat, Sightings},
     identity::{Passwords, People},
@@ -73,6 +74,8 @@ pub struct App {
     pub openbao: Option<OpenBao>,
     /// The server of the databases of tenants; without one, this server runs no provisioning.
     pub provisioner: Option<Provisioner>,
+    /// The migrations for the databases of tenants.
+    pub migrations: Arc<TenantMigrations>,
     /// The settings of the databases of tenants.
     pub databases: DatabaseSettings,
     pub settings: Settings,
@@ -208,6 +211,7 @@ impl App {
             sightings: &counts.sightings,
             reports: &counts.reports,
             databases,
+            migrations: &self.migrations,
             outbox_retention: self.outbox_retention,
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,
@@ -257,7 +261,8 @@ impl App {
         trusted: Trusted,
     ) -> Result<Stack<services::Dispatch>> {
         let clock = self.store.clock().clone();
-        let guard = Arc::new(Guard::new(counts.denials.clone(), clock.clone()).with_checks_of(&self.store));
+        let guard = Guard::new(counts.denials.clone(), clock.clone());
+        let guard = Arc::new(guard.with_checks_of(&self.store, self.settings.multitenancy));
         let sealer = self.sealer();
         let people = People::new(self.store.clone(), Passwords::of_server(), sealer.clone());
         let deps = Deps {

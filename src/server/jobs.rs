@@ -1,6 +1,6 @@
 //! The list of all background jobs of a server. A new job is registered only here.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::DbBackend;
 
@@ -15,6 +15,7 @@ use crate::{
         authn::revocation::Revocations,
         jobs::{PruneRevocations, ReadRevocations},
     },
+    controlplane::{migrations::TenantMigrations, provisioning::ProvisionTenant},
     edge::{Reports, jobs::RecordReports},
     fleet::{
         Sightings,
@@ -50,6 +51,8 @@ pub(super) struct Work<'a> {
     pub sightings: &'a Sightings,
     pub reports: &'a Reports,
     pub databases: &'a Databases,
+    /// The migrations for databases of tenants.
+    pub migrations: &'a Arc<TenantMigrations>,
     /// The minimum time for which outbox events are kept.
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
@@ -77,7 +80,7 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     if let Some(keeper) = &work.databases.keeper {
         jobs.start(KeepLeases::new(keeper));
     }
-    jobs.start(RunOperations::new(store, operation_kinds::all(work.databases)));
+    jobs.start(RunOperations::new(store, operation_kinds::all(work.databases, work.migrations)));
     // One server runs each of these for all servers. `ON_REQUEST` lists them.
     if has_relay(store.backend()) {
         jobs.start(Relay::new(store));
@@ -160,6 +163,7 @@ mod tests {
             sightings: &Sightings::new(clock.clone()),
             reports: &Reports::new(clock),
             databases: &databases,
+            migrations: &Arc::new(TenantMigrations::embedded().unwrap()),
             outbox_retention: Duration::from_secs(60),
             operation_retention: Duration::from_secs(60),
             messaging_bootstrap: true,

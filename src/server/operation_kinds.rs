@@ -1,7 +1,9 @@
 //! The list of all kinds of operations that a server runs. A new kind is registered only here.
 
+use std::sync::Arc;
+
 use crate::{
-    controlplane::provisioning::ProvisionTenant,
+    controlplane::{migrations::TenantMigrations, provisioning::ProvisionTenant},
     operations::Kinds,
     tenants::{
         PurgeTenant,
@@ -11,13 +13,14 @@ use crate::{
 
 /// A server without a provisioner leaves provisioning to those that have one, and a server with neither that nor OpenBAO everything that
 /// concerns databases.
-pub(super) fn all(databases: &Databases) -> Kinds {
-    let store = &databases.store;
+pub(super) fn all(databases: &Databases, migrations: &Arc<TenantMigrations>) -> Kinds {
+    let Databases { store, openbao, keeper, provisioner, .. } = databases;
     let mut kinds = Kinds::default().with(PurgeTenant::new(store));
-    if let Some(provisioner) = &databases.provisioner {
-        kinds = kinds.with(ProvisionTenant::new(store, provisioner.clone()));
+    if let Some(provisioner) = provisioner {
+        let openbao = openbao.clone().zip(keeper.clone());
+        kinds = kinds.with(ProvisionTenant::new(store, provisioner.clone(), openbao, migrations.clone()));
     }
-    if databases.openbao.is_some() || databases.provisioner.is_some() {
+    if openbao.is_some() || provisioner.is_some() {
         kinds = kinds.with(FollowTenantStatus::new(databases)).with(TearDownTenant::new(databases));
     }
     kinds

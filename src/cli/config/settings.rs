@@ -75,6 +75,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!("features", "TENANTRY_FEATURES", "all", Plain),
     setting!("self_service_provisioning", "TENANTRY_SELF_SERVICE_PROVISIONING", "false", Plain),
     setting!("provisioner_url", "TENANTRY_PROVISIONER_URL", "", Database),
+    setting!("provision_timeout", "TENANTRY_PROVISION_TIMEOUT", "30s", Plain),
+    setting!("tenant_migrations", "TENANTRY_TENANT_MIGRATIONS", "", Directory),
     setting!("suspend_disconnects", "TENANTRY_SUSPEND_DISCONNECTS", "false", Plain),
     setting!("max_database_leases", "TENANTRY_MAX_DATABASE_LEASES", "100", Plain),
     setting!("messaging_bootstrap", "TENANTRY_MESSAGING_BOOTSTRAP", "", Plain),

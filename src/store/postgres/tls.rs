@@ -96,6 +96,11 @@ impl Tls {
         Self(Arc::new(Certificates { checks, authorities, certificate, key }))
     }
 
+    /// What is checked of the certificate of the server.
+    pub fn checks(&self) -> Checks {
+        self.0.checks
+    }
+
     /// The names of the files.
     #[cfg(test)]
     pub fn files(&self) -> Vec<String> {

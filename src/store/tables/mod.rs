@@ -112,7 +112,7 @@ pub use signers::Model as SignerRow;
 pub use spc_bundles::Model as SpcBundleRow;
 pub use spc_states::{FIRST_EPOCH as FIRST_SPC_EPOCH, Model as SpcStateRow, SpcsRevoked};
 pub use spcs::{Model as SpcRow, SpcFilter, SpcRevocation, delete_ended as delete_ended_spcs};
-pub use tenant_databases::Model as TenantDatabaseRow;
+pub use tenant_databases::{Model as TenantDatabaseRow, is_at as database_is_at, is_behind as database_is_behind};
 pub use tenant_placements::Model as PlacementRow;
 pub use warehouse_tenants::Model as WarehouseRow;
 pub use zerotrust_tenants::Model as ZeroTrustRow;

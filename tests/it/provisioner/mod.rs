@@ -3,6 +3,7 @@
 mod crashes;
 mod databases;
 mod faults;
+mod openbao;
 mod operations;
 mod rights;
 pub mod starting;
