@@ -55,7 +55,8 @@ const SIDES: [(&str, &str); 3] = [
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["lessor"] => runtime.block_on(lessor()),
         [side, address] if SIDES.iter().any(|(name, _)| *name == side) => {

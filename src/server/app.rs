@@ -134,7 +134,8 @@ impl App {
         let (hub, streams) = streams(&self.store, &trusted.trust, self.settings.heartbeat, &counts.reports);
         let board = streams.board.clone();
         let databases = self.databases();
-        let service = self.service(standard, ops, &counts, revocations.clone(), (streams, &databases), trusted.clone())?;
+        let service =
+            self.service(standard, ops, &counts, revocations.clone(), (streams, &databases), trusted.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
         let jobs = self.start_jobs(&trusted.trust, &revocations, &counts, &databases, status);

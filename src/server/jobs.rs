@@ -15,7 +15,7 @@ use crate::{
         authn::revocation::Revocations,
         jobs::{PruneRevocations, ReadRevocations},
     },
-    controlplane::{migrations::TenantMigrations, provisioning::ProvisionTenant},
+    controlplane::migrations::TenantMigrations,
     edge::{Reports, jobs::RecordReports},
     fleet::{
         Sightings,

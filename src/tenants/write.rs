@@ -197,7 +197,12 @@ pub struct DeletedTenant {
 
 /// Deletes a tenant permanently. After the commit no surface finds the tenant, and its name is free. Starts the operations
 /// [`PurgeTenant`](super::PurgeTenant) and [`TearDownTenant`](database::TearDownTenant).
-pub async fn remove(tx: &Tx, tenant: &Tenant, scope: TenantScope, deletion: &TenantDeletion<'_>) -> Result<DeletedTenant> {
+pub async fn remove(
+    tx: &Tx,
+    tenant: &Tenant,
+    scope: TenantScope,
+    deletion: &TenantDeletion<'_>,
+) -> Result<DeletedTenant> {
     refuse_blockers_but(tx, scope, deletion.also).await?;
     let key = purge::key_of_deleted(scope.tenant());
     let deleted = tenants::Entity::update_many()

@@ -46,7 +46,8 @@ async fn change(work: &mut Work, database: TenantDatabase<'_>, statement: &str) 
 }
 
 async fn end_sessions(work: &mut Work, name: &str) -> Result<()> {
-    let find = format!("SELECT DISTINCT r.rolname::text, pg_has_role(r.oid, 'USAGE') {}", SESSIONS.replace("%L", "$1::text"));
+    let find =
+        format!("SELECT DISTINCT r.rolname::text, pg_has_role(r.oid, 'USAGE') {}", SESSIONS.replace("%L", "$1::text"));
     let terminate = format!("SELECT pg_terminate_backend(a.pid) {SESSIONS}");
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {

@@ -8,8 +8,8 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
     access_sessions, account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, database_leases, devices,
-    email_domains, enrollment_tokens, gateway_materials, gateway_pools, gateway_reports, gateways, grants, group_members, groups,
-    metering_reports, policies, policy_bundles, policy_documents, policy_reports,
+    email_domains, enrollment_tokens, gateway_materials, gateway_pools, gateway_reports, gateways, grants,
+    group_members, groups, metering_reports, policies, policy_bundles, policy_documents, policy_reports,
     rows::{Rows, TenantRows, TenantTable},
     spcs, tenants,
 };

@@ -11,12 +11,12 @@ mod teardown;
 
 use std::time::Duration;
 
-pub(super) use self::{status::follow, teardown::start as start_teardown};
 pub use self::{
     names::{DatabaseNames, Identity, read as read_names},
     status::FollowTenantStatus,
     teardown::{Progress as TeardownProgress, TearDownTenant},
 };
+pub(super) use self::{status::follow, teardown::start as start_teardown};
 use crate::{
     base::{Error, Kind, Result, TenantId, error::Reason},
     openbao::{LeaseKeeper, OpenBao},

@@ -34,8 +34,7 @@ impl DatabaseNames {
 
 /// The recorded names of a tenant, which may be deleted.
 pub async fn read(conn: &impl Db, tenant: TenantId) -> Result<DatabaseNames> {
-    let kinds =
-        [NameKind::DATABASE, NameKind::DATABASE_OWNER, NameKind::OPENBAO_CONNECTION, NameKind::OPENBAO_ROLE];
+    let kinds = [NameKind::DATABASE, NameKind::DATABASE_OWNER, NameKind::OPENBAO_CONNECTION, NameKind::OPENBAO_ROLE];
     let mut rows = derived_names::Entity::find()
         .filter(derived_names::Column::Kind.is_in(kinds.map(|kind| kind.kind)))
         .filter(derived_names::Column::TenantId.eq(tenant))

@@ -163,9 +163,7 @@ impl FollowTenantStatus {
     async fn admit(&self, tenant: TenantId, names: &DatabaseNames) -> Result<()> {
         match (&self.0.provisioner, database(tenant, names)) {
             (Some(provisioner), Some(database)) => provisioner.reopen_database(database).await.map_err(repeated),
-            (None, Some(_)) if self.0.settings.suspend_disconnects => {
-                self.0.provisioner().map(drop).map_err(repeated)
-            }
+            (None, Some(_)) if self.0.settings.suspend_disconnects => self.0.provisioner().map(drop).map_err(repeated),
             _ => Ok(()),
         }
     }

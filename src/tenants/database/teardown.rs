@@ -102,10 +102,10 @@ pub struct Progress {
 impl Progress {
     /// Of an operation of the kind.
     pub fn of(operation: &Operation) -> Self {
-        let pending =
-            operation.next_step().and_then(|step| Step::find(&operation.steps.get(step)?.name)).map(|step| {
-                (step.as_str(), operation.failure.as_ref().map(|failure| failure.cause.clone()))
-            });
+        let pending = operation
+            .next_step()
+            .and_then(|step| Step::find(&operation.steps.get(step)?.name))
+            .map(|step| (step.as_str(), operation.failure.as_ref().map(|failure| failure.cause.clone())));
         let is_done = |step: Step| operation.steps.iter().all(|found| found.name != step.as_str() || found.is_done());
         Self { openbao_removed: is_done(Step::DeleteConnection), database_dropped: is_done(Step::DropOwner), pending }
     }
@@ -145,11 +145,7 @@ impl OperationKind for TearDownTenant {
 }
 
 /// Starts the teardown of a tenant in the write that deletes it. `None` if nothing was created for it.
-pub(in crate::tenants) async fn start(
-    tx: &Tx,
-    tenant: &Tenant,
-    drop_database: bool,
-) -> Result<Option<uuid::Uuid>> {
+pub(in crate::tenants) async fn start(tx: &Tx, tenant: &Tenant, drop_database: bool) -> Result<Option<uuid::Uuid>> {
     let names = names::read(tx.conn(), tenant.id).await?;
     if names.is_empty() {
         return Ok(None);

@@ -6,7 +6,6 @@ use tenantry::base::{Error, Kind, error::Reason};
 
 use super::{Stack, audited, forgotten, hurry, recorded, resume, strings, suspend};
 use crate::{
-    db::TestDb,
     harness::{PATIENCE, eventually},
 };
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Stack, audited, forgotten, id_of, name, of_tenant, recorded, strings};
 use crate::{
-    db::{TestDb, platform_cx},
+    db::platform_cx,
     harness::{PATIENCE, eventually},
     provisioner::{rows, starting},
 };

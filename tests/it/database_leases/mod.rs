@@ -6,8 +6,8 @@ mod deletion;
 mod faults;
 mod keeping;
 mod leasing;
-mod suspension;
 mod surface;
+mod suspension;
 
 use std::{sync::Arc, time::Duration};
 
@@ -83,8 +83,7 @@ impl Stack {
     }
 
     fn site(&self) -> Site {
-        let (host, port) = self.place.provisioner().address();
-        Site { server: Some(ServerAddress { host: host.map(str::to_owned), port }), openbao: true }
+        Site { server: Some(ServerAddress::of(&self.place.provisioner())), openbao: true }
     }
 
     /// A tenant with a provisioned database.
@@ -203,7 +202,7 @@ async fn id_of(store: &Store, tenant: &TenantRef) -> TenantId {
 
 /// The first columns of the rows of a query.
 async fn strings(db: &TestDb, sql: &str) -> Vec<String> {
-    let query = Statement::from_string(db.backend(), sql);
+    let query = Statement::from_string(db.backend(), sql.to_owned());
     let rows = db.read().query_all_raw(query).await.unwrap();
     rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
 }
@@ -220,7 +219,8 @@ async fn forgotten(db: &TestDb) {
 
 /// The outcomes and details of the audit events of an action, oldest first.
 async fn audited(db: &TestDb, action: &str) -> Vec<String> {
-    strings(db, &format!("SELECT outcome || ' ' || details FROM audit_events WHERE action = '{action}' ORDER BY id")).await
+    strings(db, &format!("SELECT outcome || ' ' || details FROM audit_events WHERE action = '{action}' ORDER BY id"))
+        .await
 }
 
 /// Makes all operations and leases due now.
@@ -271,8 +271,8 @@ async fn record_provisioned(db: &TestDb, tenant: &TenantRef) {
         ..PlacementInput::default()
     };
     starting::place(db, tenant, input).await;
-    let tenant = tenant.clone();
-    let recorded = write(db, &platform_cx("tenant.provision"), move |tx| {
+    let (cx, tenant) = (platform_cx("tenant.provision"), tenant.clone());
+    let recorded = write(db, &cx, move |tx| {
         let tenant = tenant.clone();
         Box::pin(async move {
             let (tenant, scope) = tenants::resolve_any_locked(tx, &tenant).await?;

@@ -52,7 +52,10 @@ fn a_change_takes_a_key_unless_its_rule_excludes_that() {
     };
     assert!(of(r#"action: "order.open""#).contains("takes_key: true"));
     let keyless = of(r#"action: "order.open" keyless: "its response is secret""#);
-    assert!(keyless.contains("takes_key: false") && keyless.contains(r#"AuditRule { action: "order.open""#), "{keyless}");
+    assert!(
+        keyless.contains("takes_key: false") && keyless.contains(r#"AuditRule { action: "order.open""#),
+        "{keyless}"
+    );
 }
 
 #[test]

@@ -90,13 +90,7 @@ struct New {
     most: u64,
 }
 
-async fn record(
-    cx: &Cx,
-    databases: &Databases,
-    bao: &OpenBao,
-    new: New,
-    credentials: Credentials,
-) -> Result<Leased> {
+async fn record(cx: &Cx, databases: &Databases, bao: &OpenBao, new: New, credentials: Credentials) -> Result<Leased> {
     let Credentials { lease, username, password, .. } = credentials;
     let New { id, scope, begun, ttl, .. } = new;
     let ends_at = begun + ttl;

@@ -14,13 +14,13 @@ mod times;
 
 use uuid::Uuid;
 
+pub(super) use self::revoke::revoke_ended;
 pub use self::{
     keep::KeepDatabaseLeases,
     lease::{Leased, lease},
     release::release,
     times::{DEFAULT_TTL, LEAST_TTL, LONGEST_TTL},
 };
-pub(super) use self::revoke::revoke_ended;
 use crate::{
     base::{Caller, CallerKind, Cx, Error, Result, error::Reason},
     store::{
@@ -58,6 +58,7 @@ fn check_caller(cx: &Cx) -> Result<()> {
     if cx.caller.parties().all(is_program) {
         return Ok(());
     }
-    let message = "only the platform and programs of the tenant, with a service token, can lease credentials of its database";
+    let message =
+        "only the platform and programs of the tenant, with a service token, can lease credentials of its database";
     Err(Error::denied(Reason::CallerKindRefused, message))
 }
