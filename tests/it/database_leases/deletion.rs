@@ -34,7 +34,7 @@ async fn delete(databases: &Databases, tenant: &TenantRef, slug: &str, drop_data
 /// What of tenants is on the database server.
 async fn left(stack: &Stack) -> Vec<String> {
     let databases = "SELECT 'database ' || datname FROM pg_database WHERE datname LIKE 'tenant_%'";
-    let roles = "SELECT 'role ' || rolname FROM pg_roles WHERE rolname LIKE '%_owner' OR rolname LIKE 'v-%'";
+    let roles = "SELECT 'role ' || rolname FROM pg_roles WHERE rolname ~ '^(acme.*_owner|v-.*)$'";
     stack.place.sql(&format!("{databases} UNION ALL {roles} ORDER BY 1")).await
 }
 

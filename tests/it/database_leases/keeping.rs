@@ -99,7 +99,7 @@ both_databases! {
         let (over, kept) = (stack.lease(&acme).await.unwrap(), stack.lease(&acme).await.unwrap());
         let session = stack.log_in(&over).await.unwrap();
         let id = match db.is_sqlite() {
-            true => format!("'{}'", over.id),
+            true => format!("x'{}'", over.id.as_simple()),
             false => format!("'{}'::uuid", over.id),
         };
         sql(&db, format!("UPDATE database_leases SET ends_at = 1, due_at = 1 WHERE id = {id}")).await.unwrap();

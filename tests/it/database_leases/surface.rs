@@ -88,10 +88,10 @@ fn lines() -> Vec<Line> {
         Call(Program, "POST", LEASE, Some("{}")),
         Call(Program, "POST", RELEASE, Some("{}")),
         Call(Program, "POST", RELEASE, Some(r#"{"leaseId":"x"}"#)),
-        Call(Stranger, "POST", RELEASE, Some(r#"{"leaseId":"<3>"}"#)),
-        Call(Reader, "POST", RELEASE, Some(r#"{"leaseId":"<3>"}"#)),
-        Call(Program, "POST", RELEASE, Some(r#"{"leaseId":"<3>"}"#)),
-        Call(Program, "POST", RELEASE, Some(r#"{"leaseId":"<3>"}"#)),
+        Call(Stranger, "POST", RELEASE, Some(r#"{"leaseId":"<4>"}"#)),
+        Call(Reader, "POST", RELEASE, Some(r#"{"leaseId":"<4>"}"#)),
+        Call(Program, "POST", RELEASE, Some(r#"{"leaseId":"<4>"}"#)),
+        Call(Program, "POST", RELEASE, Some(r#"{"leaseId":"<4>"}"#)),
         // OpenBAO.
         Seal,
         Call(Program, "POST", LEASE, Some("{}")),
@@ -194,14 +194,16 @@ both_databases! {
     }
 }
 
-/// Without the port of the database server and the names of logins.
+/// Without what differs between runs: the port of the database server, the names of logins, ids of other surfaces, and times.
 fn masked(text: &str, port: u16) -> String {
-    let text = text.replace(&format!(":{port},"), ":<port>,");
-    let mut parts = text.split("\"v-");
-    let mut masked = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        masked.push_str("\"<login>");
-        masked.push_str(&part[part.find('"').unwrap_or_default()..]);
-    }
-    masked
+    let text = text.replace(&format!(":{port},"), ":<port>,").replace("<not the documented form of a time>", "<time>");
+    [("\"v-", "\"<login>"), ("\"ten_", "\"<id>"), ("\"requestId\":\"", "\"requestId\":\"<id>")].iter().fold(text, |text, (head, mask)| {
+        let mut parts = text.split(head);
+        let mut masked = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            masked.push_str(mask);
+            masked.push_str(&part[part.find('"').unwrap_or_default()..]);
+        }
+        masked
+    })
 }
