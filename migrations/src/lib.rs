@@ -48,9 +48,11 @@ mod m20260101_000033_session_addresses;
 mod m20260101_000034_placements;
 mod m20260101_000035_canary_ends;
 mod m20260101_000036_global_policies;
+mod m20260101_000037_tenant_databases;
 mod m20260101_000039_hosts;
 mod m20260101_000040_kek_proof;
 mod m20260101_000041_grant_ends;
+mod m20260101_000043_database_leases;
 pub mod record;
 
 /// The result of a migration.
@@ -116,9 +118,11 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000034_placements,
     m20260101_000035_canary_ends,
     m20260101_000036_global_policies,
+    m20260101_000037_tenant_databases,
     m20260101_000039_hosts,
     m20260101_000040_kek_proof,
     m20260101_000041_grant_ends,
+    m20260101_000043_database_leases,
 ];
 
 /// The database to be migrated.

@@ -7,7 +7,7 @@ use time::Duration;
 use crate::{
     auth::{CallerStanding, Sessions, authn::keys::Keys},
     base::public_url::PublicUrl,
-    controlplane::licensing::MultitenancySettings,
+    controlplane::{licensing::MultitenancySettings, provisioning::ProvisioningSettings},
     edge::{Board, Reports},
     fleet::Heartbeat,
     identity::People,
@@ -16,7 +16,7 @@ use crate::{
     spc::deltas::Deltas,
     store::{Sealer, Store},
     streams::{Changes, Feed},
-    tenants::source::TenantSource,
+    tenants::{database::Databases, source::TenantSource},
     trust::{Trust, TrustSettings},
     warehouse::EdgeAddress,
 };
@@ -31,6 +31,8 @@ pub struct Deps {
     pub trust: Trust,
     /// The keys that sign tokens.
     pub keys: Arc<Keys>,
+    /// The databases of tenants.
+    pub databases: Databases,
     pub streams: Streams,
     pub settings: Settings,
 }
@@ -59,8 +61,7 @@ pub struct Settings {
     /// Maximum number of tenants in the registry; `None` for no limit.
     pub max_tenants: Option<u64>,
     pub multitenancy: MultitenancySettings,
-    /// Whether the database server of tenants and OpenBAO are both configured.
-    pub provisioner_configured: bool,
+    pub provisioning: ProvisioningSettings,
     pub messaging: MessagingSettings,
     /// The address to which warehouse clients send queries.
     pub warehouse_edge: EdgeAddress,

@@ -20,6 +20,7 @@ use crate::{
         Basis, Caller, CallerKind, Result, TenantId, TenantRef,
         caller::{CallerFacts, CallerTenant},
     },
+    controlplane::licensing::MultitenancySettings,
     identity::{ApiKey, accounts::principals, api_keys},
     messaging,
     store::{
@@ -106,9 +107,21 @@ impl Custom for MessagingAdminRoles {
     }
 }
 
+/// `self_service_provisioning`: admits no further callers. If self-service provisioning is disabled, every caller learns that, and not
+/// whether its role would suffice (control-plane contract, section 3.4).
+struct SelfServiceProvisioning(MultitenancySettings);
+
+#[async_trait]
+impl Custom for SelfServiceProvisioning {
+    async fn admits(&self, _: &Caller, _: &TenantRef) -> Result<Option<TenantId>> {
+        self.0.require_self_service().map(|()| None)
+    }
+}
+
 impl Guard {
     /// Adds the custom checks of all surfaces, under their names in the proto options.
-    pub fn with_checks_of(self, store: &Store) -> Self {
+    pub fn with_checks_of(self, store: &Store, multitenancy: MultitenancySettings) -> Self {
         self.with_custom("messaging_admin_roles", Arc::new(MessagingAdminRoles(store.clone())))
+            .with_custom("self_service_provisioning", Arc::new(SelfServiceProvisioning(multitenancy)))
     }
 }

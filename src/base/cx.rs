@@ -143,6 +143,12 @@ impl Cx {
         }
     }
 
+    /// When the call ends, with what extended its limit; `None` if it may take any time.
+    pub fn ends_at(&self) -> Option<Instant> {
+        let deadline = self.deadline?;
+        Some(self.limit.as_ref().map_or(deadline, TimeLimit::at))
+    }
+
     /// Waits before a refusal, which needs no slot afterwards.
     pub async fn rest(&self, time: Duration) {
         if let Some(Seated(seat)) = &self.seat {

@@ -5,13 +5,20 @@
 
 use std::{borrow::Cow, collections::HashMap, time::Duration};
 
-use tonic::{Status, metadata::MetadataValue};
+use tonic::{
+    Status,
+    metadata::{Ascii, MetadataValue, errors::InvalidMetadataValue},
+};
 use tonic_types::{ErrorDetails, StatusExt};
+use uuid::Uuid;
 
 pub use crate::proto::errors::v1::Reason;
 
 /// The domain of our reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = crate::proto::ERROR_DOMAIN;
+
+/// The metadata, and header, with the id of the operation that a call started.
+pub const OPERATION_ID: &str = "operation-id";
 
 /// The challenge for an invalid credential.
 const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
@@ -38,6 +45,8 @@ pub struct Error {
     pub retry_after: Option<Duration>,
     /// The limit that was reached.
     pub limit: Option<LimitReached>,
+    /// The operation that the call started. It may continue.
+    pub operation: Option<Uuid>,
     /// The cause, only for the log.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -68,6 +77,7 @@ impl Error {
             violations: Vec::new(),
             retry_after: None,
             limit: None,
+            operation: None,
             cause: None,
         }
     }
@@ -125,6 +135,11 @@ impl Error {
         Self { limit: Some(limit), ..Self::precondition(reason, message) }
     }
 
+    /// Adds the operation that the call started: its id is in the metadata of the status, which are headers over REST.
+    pub fn of_operation(self, operation: Uuid) -> Self {
+        Self { operation: Some(operation), ..self }
+    }
+
     /// Adds a cause for the log.
     pub fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..self }
@@ -157,6 +172,9 @@ impl Error {
         if let Some(challenge) = self.challenge() {
             status.metadata_mut().insert("www-authenticate", MetadataValue::from_static(challenge));
         }
+        if let Some(id) = self.operation.and_then(|operation| operation_id(operation).ok()) {
+            status.metadata_mut().insert(OPERATION_ID, id);
+        }
         status
     }
 
@@ -180,14 +198,31 @@ impl Error {
             violations: self.violations.clone(),
             retry_after: self.retry_after,
             limit: self.limit,
+            operation: self.operation,
             cause: None,
         }
     }
 }
 
+/// The id of an operation as metadata.
+pub fn operation_id(operation: Uuid) -> Result<MetadataValue<Ascii>, InvalidMetadataValue> {
+    operation.as_hyphenated().to_string().parse()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_operation_of_a_failed_call_is_in_its_metadata() {
+        let error = Error::internal("no").of_operation(Uuid::from_u128(7));
+        for error in [error.again(), error] {
+            let status = error.to_status();
+            let id = status.metadata().get(OPERATION_ID).unwrap().to_str().unwrap().to_owned();
+            assert_eq!(id, "00000000-0000-0000-0000-000000000007");
+        }
+        assert!(Error::internal("no").to_status().metadata().get(OPERATION_ID).is_none());
+    }
 
     #[test]
     fn invalid_and_missing_credentials_have_different_challenges() {

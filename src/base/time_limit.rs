@@ -14,16 +14,25 @@ pub struct TimeLimit {
     first: Instant,
     /// In milliseconds.
     extended: Arc<AtomicU64>,
+    /// When the caller stops waiting, if it says so.
+    asked: Option<Instant>,
 }
 
 impl TimeLimit {
     pub fn new(at: Instant) -> Self {
-        Self { first: at, extended: Arc::default() }
+        Self { first: at, extended: Arc::default(), asked: None }
+    }
+
+    /// With the deadline of the caller, which cannot be extended.
+    #[must_use]
+    pub fn within(self, asked: Option<Instant>) -> Self {
+        Self { asked, ..self }
     }
 
     /// When the call ends.
     pub fn at(&self) -> Instant {
-        self.first + Duration::from_millis(self.extended.load(Ordering::Relaxed))
+        let own = self.first + Duration::from_millis(self.extended.load(Ordering::Relaxed));
+        self.asked.map_or(own, |asked| asked.min(own))
     }
 
     /// Moves the end by the time that the caller asked the call to wait.
@@ -42,5 +51,8 @@ mod tests {
         let limit = TimeLimit::new(start);
         limit.clone().extend(Duration::from_secs(5));
         assert_eq!(limit.at(), start + Duration::from_secs(5));
+        let asked = limit.within(Some(start + Duration::from_secs(7)));
+        asked.extend(Duration::from_secs(5));
+        assert_eq!(asked.at(), start + Duration::from_secs(7), "the caller does not wait longer");
     }
 }

@@ -22,6 +22,7 @@ use crate::{
             rotation::{self, KeyStatus},
         },
     },
+    tenants::database::leases,
     trust, warehouse,
 };
 
@@ -126,10 +127,11 @@ async fn reseal(store: &Store, ring: &Keyring) -> anyhow::Result<()> {
     let secrets = warehouse::reseal::reseal(store, &sealer, |done| tell_values("secrets of providers", done)).await?;
     let clusters = messaging::reseal::reseal(store, &sealer, |done| tell_values("secrets of clusters", done)).await?;
     let keys = trust::reseal::reseal(store, &sealer, |done| tell_values("private keys", done)).await?;
-    let left = factors.left + secrets.left + clusters.left + keys.left;
+    let leases = leases::reseal(store, &sealer, |done| tell_values("leases of programs", done)).await?;
+    let left = factors.left + secrets.left + clusters.left + keys.left + leases.left;
     let details = json!({
         "data_keys": made, "second_factors": factors.resealed, "provider_secrets": secrets.resealed,
-        "cluster_secrets": clusters.resealed, "private_keys": keys.resealed, "left": left,
+        "cluster_secrets": clusters.resealed, "private_keys": keys.resealed, "leases": leases.resealed, "left": left,
     });
     store::sealing::reseal::end(store, details).await?;
     anyhow::ensure!(left == 0, "{left} stored secrets cannot be decrypted and were left as they are");
@@ -148,6 +150,7 @@ async fn prune(store: &Store) -> anyhow::Result<()> {
     in_use.append(&mut warehouse::reseal::keys_in_use(store).await?);
     in_use.append(&mut messaging::reseal::keys_in_use(store).await?);
     in_use.append(&mut trust::reseal::keys_in_use(store).await?);
+    in_use.append(&mut leases::keys_in_use(store).await?);
     let gone = store::sealing::reseal::prune(store, in_use).await?;
     output::tell(format_args!("removed {gone} data keys"));
     Ok(())

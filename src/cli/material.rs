@@ -1,7 +1,7 @@
 //! The keys and certificates of a server, read from the settings and the files that they name. `dev`, `serve` and
 //! `config check` share this code, so that they refuse the same things.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
@@ -15,7 +15,7 @@ use crate::{
         Secret, pem, private_file,
         setting_file::{self, DEV_MARK},
     },
-    controlplane::licensing::is_feature,
+    controlplane::{licensing::is_feature, migrations::TenantMigrations, provisioning::check_address},
     openbao::{Credential, InvalidName, OpenBao, OpenBaoSettings, SecretId, transit},
     providers::provisioner::Provisioner,
     server::{Tls, logs, tls::TlsError},
@@ -52,6 +52,8 @@ pub(super) struct Material {
     pub openbao: Option<OpenBao>,
     /// The server of the databases of tenants.
     pub provisioner: Option<Provisioner>,
+    /// The migrations for the databases of tenants.
+    pub migrations: Arc<TenantMigrations>,
     /// Suspicious settings that do not prevent a start.
     pub warnings: Vec<String>,
 }
@@ -83,6 +85,7 @@ impl Material {
             tls: reader.tls(),
             openbao,
             provisioner: reader.provisioner(),
+            migrations: reader.migrations(),
             warnings: warnings(config),
         };
         if purpose == Purpose::Production {
@@ -283,8 +286,24 @@ impl Reader<'_> {
     }
 
     fn provisioner(&mut self) -> Option<Provisioner> {
-        let provisioner = Provisioner::at(self.config.provisioner_url.as_ref()?);
+        let provisioner = Provisioner::at(self.config.provisioner_url.as_ref()?).and_then(|provisioner| {
+            // OpenBAO connects to the same server, from another machine or not.
+            if self.config.openbao.is_some() {
+                check_address(&provisioner)?;
+            }
+            Ok(provisioner)
+        });
         self.noted("provisioner_url", provisioner.map_err(|error| format!("is not usable: {error}")))
+    }
+
+    /// The migrations of the program, or those in the directory that replaces them.
+    fn migrations(&mut self) -> Arc<TenantMigrations> {
+        let read = match &self.config.tenant_migrations {
+            Some(directory) => TenantMigrations::read(directory),
+            None => TenantMigrations::embedded(),
+        };
+        let read = read.map_err(|error| format!("is not usable: {error}"));
+        Arc::new(self.noted("tenant_migrations", read).unwrap_or_default())
     }
 
     /// Additional checks of `serve`.

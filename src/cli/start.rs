@@ -15,7 +15,10 @@ use crate::{
     api::Settings,
     auth::authn::keys::Keys,
     base::{Clock, Error, ServerIdentity, error::Reason},
-    controlplane::licensing::MultitenancySettings,
+    controlplane::{
+        licensing::MultitenancySettings,
+        provisioning::{ProvisioningSettings, ServerAddress, Site},
+    },
     fleet::Heartbeat,
     messaging::MessagingSettings,
     server::{
@@ -25,6 +28,7 @@ use crate::{
         metrics,
     },
     store::{Keyring, Location, Sealer, Store, StoreConfig},
+    tenants::database::DatabaseSettings,
     trust::TrustSettings,
 };
 
@@ -162,7 +166,14 @@ pub(super) fn with_cause(error: Error) -> anyhow::Error {
 
 /// The server of a configuration.
 pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys) -> anyhow::Result<App> {
-    let provisioner_configured = material.provisioner.is_some() && material.openbao.is_some();
+    let provisioning = ProvisioningSettings {
+        site: Site {
+            server: material.provisioner.as_ref().map(ServerAddress::of),
+            openbao: material.openbao.is_some(),
+        },
+        timeout: config.provision_timeout,
+        head: material.migrations.head().map(str::to_owned),
+    };
     Ok(App {
         store,
         keys: Arc::new(keys),
@@ -171,6 +182,11 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
         keyring: material.keyring,
         openbao: material.openbao,
         provisioner: material.provisioner,
+        migrations: material.migrations,
+        databases: DatabaseSettings {
+            most_leases: config.max_database_leases,
+            suspend_disconnects: config.suspend_disconnects,
+        },
         settings: Settings {
             max_tenants: config.max_tenants,
             multitenancy: MultitenancySettings::new(
@@ -178,7 +194,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
                 &config.features,
                 config.self_service_provisioning,
             ),
-            provisioner_configured,
+            provisioning,
             messaging: MessagingSettings {
                 force_delete: config.messaging_force_delete,
                 max_tenants: config.max_tenants,

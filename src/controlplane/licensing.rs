@@ -42,6 +42,17 @@ impl MultitenancySettings {
         };
         Self { state, self_service: self_service && configured }
     }
+
+    /// Fails unless administrators may have this server create databases.
+    pub fn require_self_service(self) -> Result<()> {
+        match self.self_service {
+            true => Ok(()),
+            false => {
+                let message = "Self-service provisioning is disabled on this server.";
+                Err(Error::denied(Reason::SelfServiceDisabled, message))
+            }
+        }
+    }
 }
 
 /// Whether a feature of the license is known here, ignoring case.

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+pub use super::deletion::{Removal, Removed, delete};
 use super::placement::{self, Placement};
 use crate::{
     base::{
@@ -11,10 +12,7 @@ use crate::{
         text,
     },
     store::{ChangeKind, Pages, Store, Tx},
-    tenants::{
-        self, NewTenant, Order, Status, Tenant,
-        derived_names::{self, NameKind},
-    },
+    tenants::{self, NewTenant, Order, Status, Tenant},
 };
 
 const MAX_DISPLAY_NAME: usize = 255;
@@ -28,28 +26,6 @@ pub struct TenantDetails {
     pub settings: Map<String, Value>,
     /// The limits that override those of its plan.
     pub limits: Map<String, Value>,
-}
-
-/// The request for a deletion.
-#[derive(Clone, Debug)]
-pub struct Removal {
-    /// The handle of the tenant, as a confirmation.
-    pub confirm: String,
-    /// Whether to drop the tenant's database too.
-    pub drop_database: bool,
-}
-
-/// The result of a deletion.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// The tenant's identity in the secrets service was removed.
-    pub openbao_removed: bool,
-    /// Its database was dropped.
-    pub database_dropped: bool,
-    /// It was removed from the registry.
-    pub registry_removed: bool,
-    /// Requested steps that failed, with the cause.
-    pub errors: Vec<String>,
 }
 
 /// The tenants with a status, oldest first; no text means every status, an unknown one no tenant.
@@ -84,31 +60,6 @@ async fn insert(tx: &Tx, (new, max): &(NewTenant, Option<u64>)) -> Result<Tenant
     let (tenant, _) = tenants::insert(tx, new, *max).await?;
     tenants::record(tx, ChangeKind::Created, &tenant, json!({"display_name": tenant.display_name}));
     Ok(tenant)
-}
-
-/// Deletes a tenant immediately, even in its grace period, with its grants and email domains. Checks, in this order:
-/// the tenant, the confirmation, and that no other surface has data of it.
-pub async fn delete(cx: &Cx, store: &Store, tenant: &TenantRef, removal: Removal) -> Result<Removed> {
-    store.write(cx, (tenant.clone(), removal), remove).await
-}
-
-async fn remove(tx: &Tx, (tenant, removal): &(TenantRef, Removal)) -> Result<Removed> {
-    let (tenant, scope) = tenants::resolve_any_locked(tx, tenant).await?;
-    if removal.confirm != tenant.name.as_str() {
-        let message = "Confirmation does not match the tenant slug.";
-        return Err(Error::precondition(Reason::ConfirmationMismatch, message));
-    }
-    tenants::delete(tx, &tenant, scope).await?;
-    let mut removed = Removed { registry_removed: true, ..Removed::default() };
-    if removal.drop_database {
-        removed.errors.push(match derived_names::find(tx, scope, NameKind::DATABASE).await? {
-            Some(name) => format!("drop database: the database {name} was kept; drop it on its server"),
-            None => "drop database: no database was created for this tenant".to_owned(),
-        });
-    }
-    let details = json!({"drop_database": removal.drop_database, "errors": removed.errors});
-    tenants::record(tx, ChangeKind::Deleted, &tenant, details);
-    Ok(removed)
 }
 
 /// A tenant with this name and slug, or all rules that they break.

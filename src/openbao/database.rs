@@ -230,9 +230,13 @@ fn names(names: &[Name]) -> Vec<&str> {
     names.iter().map(Name::as_str).collect()
 }
 
-/// The URL, in which OpenBAO replaces user and password, and encodes them.
 fn connection_url(connection: &Connection) -> String {
     let Connection { host, port, database, ssl_mode, .. } = connection;
+    database_url(host, *port, database, *ssl_mode)
+}
+
+/// The URL of a database, in which OpenBAO replaces user and password, and encodes them.
+pub(super) fn database_url(host: &Host<String>, port: u16, database: &str, ssl_mode: SslMode) -> String {
     let database = encoded(database);
     format!("postgresql://{{{{username}}}}:{{{{password}}}}@{host}:{port}/{database}?sslmode={}", ssl_mode.as_str())
 }

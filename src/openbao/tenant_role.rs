@@ -10,7 +10,7 @@ use url::Host;
 use super::{
     address::Name,
     client::OpenBao,
-    database::{Connection, DatabaseRole, SslMode},
+    database::{Connection, DatabaseRole, SslMode, database_url},
     error::{Cause, Result, unless},
 };
 use crate::base::Secret;
@@ -94,6 +94,32 @@ fn revocation(owner: &SqlName) -> Vec<String> {
     .into()
 }
 
+/// An object in OpenBAO that has the name of one of a tenant's and belongs to another database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    Connection,
+    Role,
+}
+
+/// Looks for an object that [`set_up`] must not replace: a connection to another database, or a role of another connection.
+pub async fn find_taken(bao: &OpenBao, tenant: &TenantDatabase) -> Result<Option<Taken>> {
+    let connection = bao.find_connection(&tenant.connection).await?;
+    if connection.is_some_and(|found| !leads_to(&found.url, tenant)) {
+        return Ok(Some(Taken::Connection));
+    }
+    let role = bao.find_role(&tenant.role).await?;
+    Ok(role.filter(|found| found.connection != tenant.connection.as_str()).map(|_| Taken::Role))
+}
+
+/// Whether the URL of a connection is that of the tenant's database, whatever its parameters.
+fn leads_to(url: &str, tenant: &TenantDatabase) -> bool {
+    let place = |url: &str| {
+        let rest = url.split_once('@').map_or(url, |(_, rest)| rest);
+        rest.split('?').next().unwrap_or_default().to_owned()
+    };
+    place(url) == place(&database_url(&tenant.host, tenant.port, &tenant.database, tenant.ssl_mode))
+}
+
 /// Writes the connection and the role of a tenant. Can be repeated.
 pub async fn set_up(bao: &OpenBao, tenant: &TenantDatabase, provisioner: &Provisioner) -> Result<()> {
     bao.write_connection(&Connection {
@@ -150,6 +176,30 @@ mod tests {
         let long = "a".repeat(64);
         for bad in ["", "a\"b", "a'b", "{{name}}", "a b", "a;b", "ä", "a\0", long.as_str()] {
             assert_eq!(bad.parse::<SqlName>(), Err(InvalidSqlName), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_to_another_server_or_database_is_not_the_tenants() {
+        let tenant = TenantDatabase {
+            connection: "acme".parse().unwrap(),
+            role: "acme-role".parse().unwrap(),
+            host: Host::parse("PG.example.com").unwrap(),
+            port: 5432,
+            ssl_mode: SslMode::Require,
+            database: "tenant_acme".to_owned(),
+            owner: "acme_owner".parse().unwrap(),
+            default_ttl: Duration::from_secs(1),
+            max_ttl: Duration::from_secs(1),
+        };
+        let url = |place: &str| format!("postgresql://{{{{username}}}}:{{{{password}}}}@{place}");
+        for own in ["pg.example.com:5432/tenant_acme?sslmode=disable", "pg.example.com:5432/tenant_acme"] {
+            assert!(leads_to(&url(own), &tenant), "{own}");
+        }
+        for other in
+            ["pg.example.com:5433/tenant_acme", "pg2.example.com:5432/tenant_acme", "pg.example.com:5432/acme", ""]
+        {
+            assert!(!leads_to(&url(other), &tenant), "{other}");
         }
     }
 

@@ -33,7 +33,7 @@ pub use dispatch::RunOperations;
 pub use kind::{OperationKind, StepName};
 pub use kinds::Kinds;
 pub use operation::{Failure, Operation, State, Step};
-pub use queries::{Filter, get, has_live, list, live, not_found};
+pub use queries::{Filter, get, has_live, list, live, live_named, not_found};
 pub use retention::PruneOperations;
 pub use source::OperationSource;
 pub use start::{hasten, start};

@@ -10,7 +10,7 @@ use super::{Operation, OperationKind, State};
 use crate::{
     base::{Access, Cx, Error, Page, PageRequest, Result, TenantId, TenantRef, error::Reason, scope::foreign_tenant},
     store::{
-        Count, Fetch, Store, Tx,
+        Count, Db, Fetch, Store, Tx,
         tables::operations::{Column, Entity, Model},
     },
 };
@@ -58,12 +58,17 @@ pub async fn list(cx: &Cx, store: &Store, filter: &Filter, request: PageRequest)
 
 /// The operation of a kind on a tenant that has not ended, in a write that has locked the tenant.
 pub async fn live<K: OperationKind>(tx: &Tx, tenant: TenantId) -> Result<Option<Uuid>> {
+    live_named(tx.conn(), K::NAME, tenant).await
+}
+
+/// As [`live`], for a kind of an area that the caller does not know.
+pub async fn live_named(conn: &impl Db, kind: &str, tenant: TenantId) -> Result<Option<Uuid>> {
     let live = Entity::find()
         .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::Kind.eq(K::NAME))
+        .filter(Column::Kind.eq(kind))
         .filter(Column::EndedAt.is_null())
         .order_by_asc(Column::Id);
-    Ok(live.fetch_one(tx.conn()).await?.map(|row| row.id))
+    Ok(live.fetch_one(conn).await?.map(|row| row.id))
 }
 
 /// The SQL condition that the tenant with the id in a column has an operation of a kind that has not ended.

@@ -33,6 +33,7 @@ use crate::{
         },
     },
     base::{Drain, Error, Result, ServerIdentity, public_url::PublicUrl},
+    controlplane::migrations::TenantMigrations,
     edge::{Board, Reports},
     fleet::{Heartbeat, Sightings},
     identity::{Passwords, People},
@@ -43,7 +44,10 @@ use crate::{
     spc::deltas::Deltas,
     store::{Keyring, Sealer, Store},
     streams::Hub,
-    tenants::source::TenantSource,
+    tenants::{
+        database::{DatabaseSettings, Databases},
+        source::TenantSource,
+    },
     trust::Trust,
 };
 
@@ -71,6 +75,10 @@ pub struct App {
     pub openbao: Option<OpenBao>,
     /// The server of the databases of tenants; without one, this server runs no provisioning.
     pub provisioner: Option<Provisioner>,
+    /// The migrations for the databases of tenants.
+    pub migrations: Arc<TenantMigrations>,
+    /// The settings of the databases of tenants.
+    pub databases: DatabaseSettings,
     pub settings: Settings,
     /// Create the objects that a messaging platform expects on its first start.
     pub messaging_bootstrap: bool,
@@ -126,11 +134,12 @@ impl App {
         };
         let (hub, streams) = streams(&self.store, &trusted.trust, self.settings.heartbeat, &counts.reports);
         let board = streams.board.clone();
-        let service = self.service(standard, ops, &counts, revocations.clone(), streams, trusted.clone())?;
+        let databases = self.databases();
+        let service =
+            self.service(standard, ops, &counts, revocations.clone(), (streams, &databases), trusted.clone())?;
         let hangups = self.tls.is_some().then(Hangups::catch).transpose().map_err(Error::internal)?;
 
-        let leases = self.openbao.clone().map(|bao| LeaseKeeper::new(bao, keeper::Bounds::default()));
-        let jobs = self.start_jobs(&trusted.trust, &revocations, &counts, leases.as_ref(), status);
+        let jobs = self.start_jobs(&trusted.trust, &revocations, &counts, &databases, status);
         let mutual = mutual.map(|address| self.mutual_tls(trusted.clone(), address));
         let tasks = self.spawn(hangups, &readiness, (hub, board, drain.clone()), mutual);
 
@@ -175,12 +184,24 @@ impl App {
         Sealer::new(self.store.clone(), self.keyring.clone())
     }
 
+    /// The databases of tenants, with the leases that this server holds for its own work.
+    fn databases(&self) -> Databases {
+        Databases {
+            store: self.store.clone(),
+            sealer: self.sealer(),
+            openbao: self.openbao.clone(),
+            keeper: self.openbao.clone().map(|bao| LeaseKeeper::new(bao, keeper::Bounds::default())),
+            provisioner: self.provisioner.clone(),
+            settings: self.databases,
+        }
+    }
+
     fn start_jobs(
         &self,
         trust: &Trust,
         revocations: &Revocations,
         counts: &Counts,
-        leases: Option<&LeaseKeeper>,
+        databases: &Databases,
         board: StatusBoard,
     ) -> Jobs {
         let work = Work {
@@ -191,9 +212,8 @@ impl App {
             api_key_uses: &counts.api_key_uses,
             sightings: &counts.sightings,
             reports: &counts.reports,
-            openbao: self.openbao.as_ref(),
-            leases,
-            provisioner: self.provisioner.as_ref(),
+            databases,
+            migrations: &self.migrations,
             outbox_retention: self.outbox_retention,
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,
@@ -244,11 +264,12 @@ impl App {
         ops: Ops,
         counts: &Counts,
         revocations: Revocations,
-        streams: Streams,
+        (streams, databases): (Streams, &Databases),
         trusted: Trusted,
     ) -> Result<Stack<services::Dispatch>> {
         let clock = self.store.clock().clone();
-        let guard = Arc::new(Guard::new(counts.denials.clone(), clock.clone()).with_checks_of(&self.store));
+        let guard = Guard::new(counts.denials.clone(), clock.clone());
+        let guard = Arc::new(guard.with_checks_of(&self.store, self.settings.multitenancy));
         let sealer = self.sealer();
         let people = People::new(self.store.clone(), Passwords::of_server(), sealer.clone());
         let deps = Deps {
@@ -258,6 +279,7 @@ impl App {
             sealer,
             sessions: Sessions::new(people.clone(), self.keys.clone(), counts.denials.clone()),
             people,
+            databases: databases.clone(),
             streams,
             settings: self.settings.clone(),
         };

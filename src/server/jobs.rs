@@ -1,6 +1,6 @@
 //! The list of all background jobs of a server. A new job is registered only here.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::DbBackend;
 
@@ -15,6 +15,7 @@ use crate::{
         authn::revocation::Revocations,
         jobs::{PruneRevocations, ReadRevocations},
     },
+    controlplane::migrations::TenantMigrations,
     edge::{Reports, jobs::RecordReports},
     fleet::{
         Sightings,
@@ -29,16 +30,15 @@ use crate::{
         },
     },
     messaging::jobs::Bootstrap,
-    openbao::{
-        LeaseKeeper, OpenBao,
-        jobs::{KeepLeases, TendIdentity},
-    },
+    openbao::jobs::{KeepLeases, TendIdentity},
     operations::{PruneOperations, RunOperations},
     policy::jobs::{EndCanaries, SpreadPolicies},
-    providers::provisioner::Provisioner,
     spc::jobs::PruneSpcs,
     store::Store,
-    tenants::jobs::DeleteExpiredTenants,
+    tenants::{
+        database::{Databases, leases::KeepDatabaseLeases},
+        jobs::DeleteExpiredTenants,
+    },
     trust::{Trust, jobs::AdvanceRotations},
 };
 
@@ -51,10 +51,9 @@ pub(super) struct Work<'a> {
     pub api_key_uses: &'a ApiKeyUses,
     pub sightings: &'a Sightings,
     pub reports: &'a Reports,
-    pub openbao: Option<&'a OpenBao>,
-    /// The leases that the server holds for its own work.
-    pub leases: Option<&'a LeaseKeeper>,
-    pub provisioner: Option<&'a Provisioner>,
+    pub databases: &'a Databases,
+    /// The migrations for databases of tenants.
+    pub migrations: &'a Arc<TenantMigrations>,
     /// The minimum time for which outbox events are kept.
     pub outbox_retention: Duration,
     /// How long operations are kept after their end.
@@ -77,17 +76,18 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     if work.messaging_bootstrap {
         jobs.start(Bootstrap::new(store));
     }
-    if let Some(bao) = work.openbao {
+    if let Some(bao) = &work.databases.openbao {
         jobs.start(TendIdentity::new(bao));
     }
-    if let Some(leases) = work.leases {
-        jobs.start(KeepLeases::new(leases));
+    if let Some(keeper) = &work.databases.keeper {
+        jobs.start(KeepLeases::new(keeper));
     }
-    jobs.start(RunOperations::new(store, operation_kinds::all(store, work.provisioner)));
+    jobs.start(RunOperations::new(store, operation_kinds::all(work.databases, work.migrations)));
     // One server runs each of these for all servers. `ON_REQUEST` lists them.
     if has_relay(store.backend()) {
         jobs.start(Relay::new(store));
     }
+    jobs.start(KeepDatabaseLeases::new(work.databases));
     jobs.start(PruneIdempotencyKeys::new(store));
     jobs.start(PruneRevocations::new(store));
     jobs.start(NormalizeText::new(store));
@@ -105,7 +105,8 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
 }
 
 /// The names of the jobs that one server runs for all servers, when they are due or requested.
-pub const ON_REQUEST: [&str; 13] = [
+pub const ON_REQUEST: [&str; 14] = [
+    KeepDatabaseLeases::NAME,
     PruneDevices::NAME,
     PruneOperations::NAME,
     PruneRevocations::NAME,
@@ -153,7 +154,8 @@ mod tests {
         let store = Store::open(StoreConfig::new(&url)).await.unwrap();
         let (board, clock) = (StatusBoard::default(), store.clock().clone());
         let settings = TrustSettings { domain: TrustDomain::default(), refresh: time::Duration::minutes(5) };
-        let trust = Trust::new(store.clone(), Sealer::new(store.clone(), None), settings);
+        let sealer = Sealer::new(store.clone(), None);
+        let (trust, databases) = (Trust::new(store.clone(), sealer.clone(), settings), Databases::new(&store, sealer));
         let work = Work {
             store: &store,
             trust: &trust,
@@ -162,9 +164,8 @@ mod tests {
             api_key_uses: &ApiKeyUses::new(clock.clone()),
             sightings: &Sightings::new(clock.clone()),
             reports: &Reports::new(clock),
-            openbao: None,
-            leases: None,
-            provisioner: None,
+            databases: &databases,
+            migrations: &Arc::new(TenantMigrations::embedded().unwrap()),
             outbox_retention: Duration::from_secs(60),
             operation_retention: Duration::from_secs(60),
             messaging_bootstrap: true,

@@ -17,6 +17,8 @@ pub enum Outcome {
     Success,
     /// The caller was not allowed to do it.
     Refused,
+    /// It was begun and did not succeed.
+    Failed,
 }
 
 impl Outcome {
@@ -24,6 +26,7 @@ impl Outcome {
         match self {
             Self::Success => "success",
             Self::Refused => "refused",
+            Self::Failed => "failed",
         }
     }
 }

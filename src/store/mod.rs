@@ -66,6 +66,7 @@ pub use columns::{Stamp, json};
 pub use connect::{Location, StoreConfig, check_url};
 pub use on_statement::OnStatement;
 pub use pages::Pages;
+pub use postgres::TlsMode;
 pub use query::{
     Count, Db, Decode, Exec, Fetch, FetchUpdated, Kept, Reads, Table, Tuple, TxConn, UpdateRow, delete_some, execute,
     insert_rows, submit, submit_rows,

@@ -5,7 +5,10 @@ use std::{fmt, ops::Deref};
 use tokio::task::AbortHandle;
 use tokio_postgres::{Client, Error};
 
-use super::{connect, postgres::Options};
+use super::{
+    connect,
+    postgres::{Options, TlsMode},
+};
 use crate::base::{Result, Secret};
 
 /// A server, with the credentials of its URL. Cheap enough to clone for each connection.
@@ -27,6 +30,23 @@ impl Remote {
     /// The server that these options lead to.
     pub(super) fn of(options: Options) -> Self {
         Self(options)
+    }
+
+    /// The same server for another login and another database.
+    #[must_use]
+    pub fn with_login(&self, user: &str, password: &Secret<String>, database: &str) -> Self {
+        Self(self.0.with_login(user, password.expose(), database))
+    }
+
+    /// The user and the password of the URL. The password is empty if there is none.
+    pub fn login(&self) -> (&str, Secret<String>) {
+        let (user, password) = self.0.login();
+        (user, Secret::new(password))
+    }
+
+    /// How connections are secured.
+    pub fn tls_mode(&self) -> TlsMode {
+        self.0.tls_mode()
     }
 
     /// The host, unless it is a directory with a socket, and the port.

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query:
 
 use crate::{
     base::{Error, Result, TenantId, TenantName, TenantScope, error::Reason},
-    store::{Db, Exec, Fetch, Stamp, Tx, tables::derived_names},
+    store::{Db, Exec, Fetch, Stamp, Store, Tx, tables::derived_names},
 };
 
 /// Maximum length of the base, in characters, before `_` and eight hex digits are added.
@@ -30,6 +30,8 @@ impl NameKind {
     pub const DATABASE: Self = Self { kind: "database", prefix: "tenant_", suffix: "" };
     /// The owner role of the database.
     pub const DATABASE_OWNER: Self = Self { kind: "database_owner", prefix: "", suffix: "_owner" };
+    /// The connection of OpenBAO to the database.
+    pub const OPENBAO_CONNECTION: Self = Self { kind: "openbao_connection", prefix: "", suffix: "" };
     /// The role in OpenBAO.
     pub const OPENBAO_ROLE: Self = Self { kind: "openbao_role", prefix: "", suffix: "-role" };
 
@@ -40,8 +42,12 @@ impl NameKind {
 
     fn around(self, base: &str) -> String {
         let name = format!("{}{base}{}", self.prefix, self.suffix);
-        // PostgreSQL reserves role names that begin so.
-        if name.starts_with("pg_") { format!("t_{name}") } else { name }
+        // PostgreSQL reserves role names that begin so. Names in OpenBAO begin with a letter or a digit.
+        let is_path = self.kind.starts_with("openbao_");
+        match name.starts_with("pg_") || (is_path && !name.starts_with(|first: char| first.is_ascii_alphanumeric())) {
+            true => format!("t_{name}"),
+            false => name,
+        }
     }
 }
 
@@ -98,6 +104,11 @@ pub async fn claim(tx: &Tx, scope: TenantScope, kind: NameKind, name: &str) -> R
     }
 }
 
+/// The tenant's recorded name of a kind, outside of a write.
+pub async fn get(store: &Store, scope: TenantScope, kind: NameKind) -> Result<Option<String>> {
+    recorded(store.read(), scope.tenant(), kind).await
+}
+
 /// The tenant's recorded name of a kind.
 pub async fn find(tx: &Tx, scope: TenantScope, kind: NameKind) -> Result<Option<String>> {
     recorded(tx.conn(), scope.tenant(), kind).await
@@ -151,6 +162,7 @@ mod tests {
         assert_eq!(NameKind::DATABASE.around(&base), format!("tenant_{base}"));
         assert_eq!(NameKind::DATABASE_OWNER.around("acme"), "acme_owner");
         assert_eq!(NameKind::OPENBAO_ROLE.around("acme"), "acme-role");
+        assert_eq!(NameKind::OPENBAO_CONNECTION.around("acme"), "acme");
     }
 
     #[test]
@@ -159,11 +171,19 @@ mod tests {
         for slug in ["pg", "pg-1", "PG_x", "0day", "-", &"x".repeat(100), ".a"] {
             let name = name(slug);
             for base in [base(&name), base_with_id(&name, id)] {
-                for kind in [NameKind::DATABASE, NameKind::DATABASE_OWNER, NameKind::OPENBAO_ROLE] {
+                let kinds = [
+                    NameKind::DATABASE,
+                    NameKind::DATABASE_OWNER,
+                    NameKind::OPENBAO_CONNECTION,
+                    NameKind::OPENBAO_ROLE,
+                ];
+                for kind in kinds {
                     let derived = kind.around(&base);
                     assert!(derived.len() <= 63 && !derived.starts_with("pg_"), "{derived}");
                     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
                     assert!(derived.bytes().all(plain), "{derived}");
+                    let in_openbao = kind.kind.starts_with("openbao_");
+                    assert!(!in_openbao || !derived.starts_with(['_', '-']), "{derived}");
                 }
             }
         }

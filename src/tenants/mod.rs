@@ -1,5 +1,6 @@
 //! The registry: tenants of all surfaces.
 
+pub mod database;
 pub mod derived_names;
 pub mod jobs;
 mod limit;
@@ -20,6 +21,9 @@ pub use purge::PurgeTenant;
 pub use reachable::{present_or_past, reachable_page, watchable};
 pub use suspension::{refuse_suspended, suspend, unsuspend};
 pub use tenant::{Tenant, count, find, not_found, reach, resolve, resolve_any, resolve_any_locked, resolve_locked};
-pub use write::{NewTenant, TenantChange, delete, delete_with, insert, record, record_update, rename, update};
+pub use write::{
+    DeletedTenant, NewTenant, TenantChange, TenantDeletion, delete, delete_with, insert, record, record_update, remove,
+    rename, update,
+};
 
 pub use crate::store::columns::{Authority, Suspension, TenantStatus as Status};

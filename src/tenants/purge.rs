@@ -5,6 +5,7 @@
 
 use sea_orm::{EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     base::{Access, Result, TenantId, TenantScope},
@@ -94,8 +95,8 @@ impl OperationKind for PurgeTenant {
 }
 
 /// Starts the removal of a tenant in the write that deletes it.
-pub(super) async fn start(tx: &Tx, tenant: TenantId, name: &str) -> Result<()> {
-    operations::start::<PurgeTenant>(tx, Some(tenant), name, &Input {}).await.map(drop)
+pub(super) async fn start(tx: &Tx, tenant: TenantId, name: &str) -> Result<Uuid> {
+    operations::start::<PurgeTenant>(tx, Some(tenant), name, &Input {}).await
 }
 
 /// Starts the purge of deleted tenants again if it has failed, for at most `limit` tenants. Returns their number.
@@ -116,7 +117,7 @@ pub(super) async fn start_again(store: &Store, limit: u64) -> Result<u64> {
 }
 
 async fn start_in(tx: &Tx, (tenant, name): &(TenantId, String)) -> Result<()> {
-    start(tx, *tenant, name).await
+    start(tx, *tenant, name).await.map(drop)
 }
 
 /// Removes one batch.
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn no_tenant_can_have_the_key_of_a_deleted_one() {
-        let key = key_of_deleted(TenantId::from_uuid(uuid::Uuid::from_u128(7)));
+        let key = key_of_deleted(TenantId::from_uuid(Uuid::from_u128(7)));
         assert!(key.parse::<TenantName>().is_err() && TenantName::plain(&key).is_err());
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, sea_query::Expr};
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::{Status, Suspension, Tenant, limit, lists, names, not_found, purge};
+use super::{Status, Suspension, Tenant, database, limit, lists, names, not_found, purge};
 use crate::{
     base::{
         Error, Result, TenantId, TenantName, TenantScope,
@@ -81,9 +82,11 @@ pub async fn update(tx: &Tx, scope: TenantScope, expected: Option<i64>, change: 
     apply(tx, scope, expected, change, None).await
 }
 
-/// Changes the status of a tenant and increments its version.
+/// Changes the status of a tenant and increments its version. Its database follows.
 pub(super) async fn stand(tx: &Tx, scope: TenantScope, standing: &Standing) -> Result<Tenant> {
-    apply(tx, scope, None, &TenantChange::default(), Some(standing)).await
+    let tenant = apply(tx, scope, None, &TenantChange::default(), Some(standing)).await?;
+    database::follow(tx, &tenant, scope).await?;
+    Ok(tenant)
 }
 
 async fn apply(
@@ -165,15 +168,42 @@ async fn refuse_blockers_but(tx: &Tx, scope: TenantScope, allowed: &[&str]) -> R
     Err(Error::precondition(Reason::TenantInUse, message))
 }
 
-/// Deletes a tenant permanently. Fails if something still depends on it, and names what.
+/// Deletes a tenant permanently. Fails if something still depends on it, and names what. Its database is kept.
 pub async fn delete(tx: &Tx, tenant: &Tenant, scope: TenantScope) -> Result<()> {
-    delete_with(tx, tenant, scope, &[]).await
+    remove(tx, tenant, scope, &TenantDeletion::default()).await.map(drop)
 }
 
-/// Deletes a tenant permanently, even if it has rows of the kinds in `also`, which would otherwise prevent it. After the commit no
-/// surface finds the tenant, and its name is free. Starts the operation [`PurgeTenant`](super::PurgeTenant), which removes its rows.
+/// As [`delete`], even if the tenant has rows of the kinds in `also`, which would otherwise prevent it.
 pub async fn delete_with(tx: &Tx, tenant: &Tenant, scope: TenantScope, also: &[&str]) -> Result<()> {
-    refuse_blockers_but(tx, scope, also).await?;
+    remove(tx, tenant, scope, &TenantDeletion { also, ..TenantDeletion::default() }).await.map(drop)
+}
+
+/// What a deletion includes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TenantDeletion<'a> {
+    /// The kinds of rows that do not prevent it.
+    pub also: &'a [&'a str],
+    pub drop_database: bool,
+}
+
+/// The operations that complete a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeletedTenant {
+    /// Removes the rows.
+    pub purge: Uuid,
+    /// Removes what was created outside of the registry; `None` if nothing was.
+    pub teardown: Option<Uuid>,
+}
+
+/// Deletes a tenant permanently. After the commit no surface finds the tenant, and its name is free. Starts the operations
+/// [`PurgeTenant`](super::PurgeTenant) and [`TearDownTenant`](database::TearDownTenant).
+pub async fn remove(
+    tx: &Tx,
+    tenant: &Tenant,
+    scope: TenantScope,
+    deletion: &TenantDeletion<'_>,
+) -> Result<DeletedTenant> {
+    refuse_blockers_but(tx, scope, deletion.also).await?;
     let key = purge::key_of_deleted(scope.tenant());
     let deleted = tenants::Entity::update_many()
         .col_expr(tenants::Column::Status, Expr::value(Status::Deleted))
@@ -186,8 +216,10 @@ pub async fn delete_with(tx: &Tx, tenant: &Tenant, scope: TenantScope, also: &[&
     if deleted == 0 {
         return Err(not_found());
     }
-    purge::start(tx, scope.tenant(), tenant.name.as_str()).await?;
-    names::release(tx, &tenant.name).await
+    let purge = purge::start(tx, scope.tenant(), tenant.name.as_str()).await?;
+    let teardown = database::start_teardown(tx, tenant, deletion.drop_database).await?;
+    names::release(tx, &tenant.name).await?;
+    Ok(DeletedTenant { purge, teardown })
 }
 
 fn stale() -> Error {

@@ -211,11 +211,13 @@ async fn audits(world: &World, call: &str) -> u64 {
     audit_events::Entity::find().filter(rpc).count(&world.db).await.unwrap()
 }
 
-/// Whether a method has an audit rule and a caller.
+/// Whether a method has an audit rule, which does not exclude keys, and a caller.
 fn takes_key(method: &MethodDescriptor) -> bool {
     let extension = |name| method.parent_pool().get_extension_by_name(&format!("tenantry.options.v1.{name}")).unwrap();
     let options = method.options();
     let auth = options.get_extension(&extension("auth")).as_message().unwrap().clone();
     let public = auth.get_field_by_name("public").unwrap().as_bool().unwrap();
-    rpc::is_audited(method) && !public
+    let audit = options.get_extension(&extension("audit")).as_message().unwrap().clone();
+    let keyless = !audit.get_field_by_name("keyless").unwrap().as_str().unwrap().is_empty();
+    rpc::is_audited(method) && !public && !keyless
 }

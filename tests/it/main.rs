@@ -22,6 +22,7 @@ mod controlplane;
 mod crashes;
 mod credentials;
 mod cross_surface;
+mod database_leases;
 mod documents;
 mod draining;
 mod durable_operations;

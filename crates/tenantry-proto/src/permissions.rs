@@ -46,6 +46,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("messaging.tenants.get", READERS),
     ("messaging.tenants.list", &[]),
     ("messaging.tenants.update", &[]),
+    ("registry.databases.lease", &["admin", "user"]),
     ("registry.operations.cancel", &[]),
     ("registry.operations.get", READERS),
     ("registry.operations.list", READERS),

@@ -19,7 +19,7 @@ impl StatusService for Statuses {
             multitenancy_enabled: settings.state.is_enabled(),
             tenant_count: i64::try_from(count).unwrap_or(i64::MAX),
             self_service_provisioning: settings.self_service,
-            provisioner_configured: self.deps.settings.provisioner_configured,
+            provisioner_configured: self.deps.settings.provisioning.site.is_complete(),
         })
     }
 }

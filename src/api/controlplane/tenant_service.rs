@@ -1,15 +1,19 @@
 //! `TenantService`: the tenants of the registry.
 
 use serde_json::{Map, Value};
+use tonic::Response;
 
 use super::{optional_filter, placement_service};
 use crate::{
     api::{
-        Deps, List, handlers::controlplane::v1::tenant_service::TenantService, list_response, structs::to_struct,
-        timestamp,
+        Deps, List, handlers::controlplane::v1::tenant_service::TenantService, list_response, started,
+        structs::to_struct, timestamp,
     },
     base::{Cx, Result},
-    controlplane::tenants::{self, Removal, Removed, TenantDetails},
+    controlplane::{
+        deletion::{self, Removal, Removed},
+        tenants::{self, TenantDetails},
+    },
     proto::controlplane::v1::{
         CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
         GetTenantResponse, ListTenantsRequest, ListTenantsResponse, Tenant as TenantMessage, TenantSummary,
@@ -43,11 +47,12 @@ impl TenantService for Tenants {
         Ok(GetTenantResponse { tenant: Some(to_proto(details)) })
     }
 
-    async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<DeleteTenantResponse> {
+    async fn delete_tenant(&self, cx: &Cx, message: DeleteTenantRequest) -> Result<Response<DeleteTenantResponse>> {
         let DeleteTenantRequest { confirm, drop_database, .. } = message;
         let removal = Removal { confirm: confirm.unwrap_or_default(), drop_database };
-        let removed = tenants::delete(cx, &self.deps.store, cx.tenant()?, removal).await?;
-        Ok(to_response(removed))
+        let time = self.deps.settings.provisioning.timeout;
+        let removed = deletion::delete_with(cx, &self.deps.databases, time, cx.tenant()?, removal).await?;
+        started(removed.operation, to_response(removed))
     }
 }
 

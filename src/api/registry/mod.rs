@@ -1,12 +1,13 @@
 //! The native surface, `/registry/v1`: the registry itself, with an API that follows the AIPs.
 
+mod database_service;
 mod events;
 mod operation_service;
 mod tenant_service;
 
 use transcoder::Service;
 
-use self::{operation_service::Operations, tenant_service::Tenants};
+use self::{database_service::TenantDatabases, operation_service::Operations, tenant_service::Tenants};
 use super::{Deps, handlers::registry::v1 as handlers};
 
 /// The services.
@@ -14,5 +15,6 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
     vec![
         handlers::tenant_service::mount(Tenants { deps: deps.clone() }),
         handlers::operation_service::mount(Operations { deps: deps.clone() }),
+        handlers::database_service::mount(TenantDatabases { deps: deps.clone() }),
     ]
 }

@@ -81,6 +81,14 @@ pub struct Config {
     pub self_service_provisioning: bool,
     /// The PostgreSQL server of the databases of tenants, with the login that creates them.
     pub provisioner_url: Option<Secret<String>>,
+    /// How long a call waits until a tenant is provisioned.
+    pub provision_timeout: Duration,
+    /// The directory of the migrations for databases of tenants; `None` means those of the program.
+    pub tenant_migrations: Option<PathBuf>,
+    /// Whether a suspension ends all sessions on the database of the tenant.
+    pub suspend_disconnects: bool,
+    /// How many leases of credentials the programs of one tenant may hold.
+    pub max_database_leases: u64,
     /// Create tenant `public` with namespace `public/default`; `None` is the command's default.
     pub messaging_bootstrap: Option<bool>,
     pub messaging_force_delete: bool,

@@ -59,6 +59,10 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         features: p.list("features", "a list of words"),
         self_service_provisioning: p.bool("self_service_provisioning").unwrap_or_default(),
         provisioner_url: p.text("provisioner_url").map(Secret::new),
+        provision_timeout: p.within("provision_timeout", Duration::from_millis(100), Duration::from_secs(300)),
+        tenant_migrations: p.text("tenant_migrations").map(Into::into),
+        suspend_disconnects: p.suspend_disconnects(),
+        max_database_leases: p.bounded("max_database_leases", 1, 100_000),
         messaging_bootstrap: p.bool("messaging_bootstrap"),
         messaging_force_delete: p.bool("messaging_force_delete").unwrap_or_default(),
         public_url: p.value("public_url", PUBLIC_URL),
@@ -187,13 +191,18 @@ impl Parser<'_> {
         }
     }
 
+    /// Only a provisioner can end the sessions.
+    fn suspend_disconnects(&mut self) -> bool {
+        let disconnects = self.bool("suspend_disconnects").unwrap_or_default();
+        if disconnects && self.text("provisioner_url").is_none() {
+            self.problem("suspend_disconnects", "set only together with provisioner_url (TENANTRY_PROVISIONER_URL)");
+        }
+        disconnects
+    }
+
     /// OpenBAO: its address and exactly one credential, or none of its settings.
     fn openbao(&mut self) -> Option<OpenBaoConfig> {
-        let timeout = self.duration("openbao_timeout");
-        let (least, most) = (Duration::from_millis(100), Duration::from_secs(300));
-        if !timeout.is_zero() && !(least..=most).contains(&timeout) {
-            self.problem("openbao_timeout", "a duration from 100ms to 5m");
-        }
+        let timeout = self.within("openbao_timeout", Duration::from_millis(100), Duration::from_secs(300));
         let (ca_file, namespace) = (self.text("openbao_ca_file"), self.value("openbao_namespace", NAMESPACE));
         let credential = self.openbao_credential();
         if self.text("openbao_addr").is_none() {
@@ -286,6 +295,16 @@ impl Parser<'_> {
             self.problem(key, wanted);
             Vec::new()
         })
+    }
+
+    /// A duration between two others, of which the longer one is in minutes.
+    fn within(&mut self, key: &'static str, least: Duration, most: Duration) -> Duration {
+        let duration = self.duration(key);
+        if !duration.is_zero() && !(least..=most).contains(&duration) {
+            let (least, most) = (least.as_millis(), most.as_secs() / 60);
+            self.problem(key, &format!("a duration from {least}ms to {most}m"));
+        }
+        duration
     }
 
     fn duration(&mut self, key: &'static str) -> Duration {

@@ -4,12 +4,14 @@ use serde_json::json;
 
 use super::{
     Provisioning,
+    identity::OpenBaoNames,
     operation::{Input, ProvisionTenant, check_status},
 };
 use crate::{
     base::{Error, Result, TenantRef, TenantScope, error::Reason},
     controlplane::placement::{self, Placement, PlacementInput},
     operations,
+    providers::provisioner::Provisioner,
     store::Tx,
     tenants::{
         self, Tenant,
@@ -23,6 +25,30 @@ pub struct ServerAddress {
     /// `None` if it is reached through a socket.
     pub host: Option<String>,
     pub port: u16,
+}
+
+impl ServerAddress {
+    /// The address of the server of a provisioner.
+    pub fn of(provisioner: &Provisioner) -> Self {
+        let (host, port) = provisioner.address();
+        Self { host: host.map(str::to_owned), port }
+    }
+}
+
+/// What provisioning uses, by the settings of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The database server; `None` if none is configured.
+    pub server: Option<ServerAddress>,
+    /// Whether OpenBAO is configured. Without it, databases have no identity there.
+    pub openbao: bool,
+}
+
+impl Site {
+    /// Whether both are configured.
+    pub fn is_complete(&self) -> bool {
+        self.server.is_some() && self.openbao
+    }
 }
 
 /// The placement in a call that sets it.
@@ -41,10 +67,10 @@ impl AutoPlacement {
     }
 }
 
-/// The tenant, the server, and the placement to be set, if the call sets one.
-type Call = (TenantRef, ServerAddress, Option<Placement>);
+/// The tenant, the site, and the placement to be set, if the call sets one.
+type Call = (TenantRef, Site, Option<Placement>);
 
-pub(super) async fn start(tx: &Tx, (tenant, server, given): &Call) -> Result<Provisioning> {
+pub(super) async fn start(tx: &Tx, (tenant, site, given): &Call) -> Result<Provisioning> {
     let (tenant, scope) = tenants::resolve_any_locked(tx, tenant).await?;
     check_status(&tenant)?;
     let stored = tx.tenant(scope).placement().get().await?.map(Placement::from);
@@ -57,8 +83,9 @@ pub(super) async fn start(tx: &Tx, (tenant, server, given): &Call) -> Result<Pro
             return Err(Error::precondition(Reason::PlacementMissing, message));
         }
     };
+    let server = site.server.as_ref().ok_or_else(without_server)?;
     check_server(&wanted, server)?;
-    let (placement, owner) = named(tx, &tenant, scope, wanted, server).await?;
+    let (placement, input) = named(tx, &tenant, scope, wanted, server, site.openbao).await?;
     let change = placement::put(tx, scope, &placement).await?;
     let operation = match operations::live::<ProvisionTenant>(tx, tenant.id).await? {
         // Its names are the same: they never change.
@@ -66,18 +93,19 @@ pub(super) async fn start(tx: &Tx, (tenant, server, given): &Call) -> Result<Pro
             operations::hasten(tx, live).await?;
             live
         }
-        None => {
-            let database = placement.dbname.clone().unwrap_or_default();
-            operations::start::<ProvisionTenant>(tx, Some(tenant.id), tenant.name.as_str(), &Input { database, owner })
-                .await?
-        }
+        None => operations::start::<ProvisionTenant>(tx, Some(tenant.id), tenant.name.as_str(), &input).await?,
     };
     let details = json!({"operation": operation, "placement": placement::details(&placement)});
     match change {
         Some(change) => tx.changed(change, tenant.name.as_str(), details),
         None => tx.audit_only(Some(tenant.id), tenant.name.as_str(), details),
     }
-    Ok(Provisioning { operation, placement })
+    Ok(Provisioning { operation, tenant: tenant.id, placement, openbao_role: input.openbao.map(|names| names.role) })
+}
+
+fn without_server() -> Error {
+    let message = "Tenant provisioning failed: no database server is configured; set TENANTRY_PROVISIONER_URL.";
+    Error::precondition(Reason::ProvisionerMissing, message)
 }
 
 /// Fails if the placement names another server.
@@ -90,26 +118,34 @@ fn check_server(placement: &Placement, server: &ServerAddress) -> Result<()> {
     Err(Error::precondition(Reason::PlacementConflict, message))
 }
 
-/// The placement with its names and the address of the server, and the name of the owner role. The names are recorded, so that no
-/// other tenant gets them, even after this one was deleted.
+/// The placement with its names and the address of the server, and the names for the operation. They are recorded, so that no other
+/// tenant gets them, even after this one was deleted.
 async fn named(
     tx: &Tx,
     tenant: &Tenant,
     scope: TenantScope,
     wanted: Placement,
     server: &ServerAddress,
-) -> Result<(Placement, String)> {
+    in_openbao: bool,
+) -> Result<(Placement, Input)> {
     let owner = derived_names::derive(tx, scope, &tenant.name, NameKind::DATABASE_OWNER).await?;
-    let dbname = name(tx, tenant, scope, NameKind::DATABASE, wanted.dbname).await?;
-    let openbao_role = name(tx, tenant, scope, NameKind::OPENBAO_ROLE, wanted.openbao_role).await?;
+    let database = name(tx, tenant, scope, NameKind::DATABASE, wanted.dbname.clone()).await?;
+    let mut openbao_role = wanted.openbao_role.clone();
+    let mut openbao = None;
+    if in_openbao {
+        let connection = derived_names::derive(tx, scope, &tenant.name, NameKind::OPENBAO_CONNECTION).await?;
+        let role = name(tx, tenant, scope, NameKind::OPENBAO_ROLE, openbao_role).await?;
+        openbao_role = Some(role.clone());
+        openbao = Some(OpenBaoNames { connection, role });
+    }
     let placement = Placement {
         host: wanted.host.or_else(|| server.host.clone()),
         port: Some(server.port),
-        dbname: Some(dbname),
-        openbao_role: Some(openbao_role),
+        dbname: Some(database.clone()),
+        openbao_role,
         ..wanted
     };
-    Ok((placement, owner))
+    Ok((placement, Input { database, owner, openbao }))
 }
 
 /// The chosen name, or the one that is recorded or derived.

@@ -104,8 +104,13 @@ async fn drop_now(work: &mut Work, database: TenantDatabase<'_>) -> Result<()> {
     Ok(work.run("RESET ROLE", &[], "").await?)
 }
 
+/// Whether the database exists and can be used. Fails if it was not created for the tenant.
+pub(super) async fn is_usable(work: &mut Work, database: TenantDatabase<'_>) -> Result<bool> {
+    Ok(matches!(find(work, database).await?, Some(Found::Open | Found::Begun)))
+}
+
 /// The following statements act as the owner.
-async fn as_owner(work: &mut Work, database: TenantDatabase<'_>) -> Result<()> {
+pub(super) async fn as_owner(work: &mut Work, database: TenantDatabase<'_>) -> Result<()> {
     let right = format!("membership in the role {} with the SET option", database.owner);
     Ok(work.run("SET ROLE %I", &[database.owner], right).await?)
 }

@@ -27,6 +27,11 @@ pub(super) fn slow() -> Error {
     unavailable("the database server did not respond in time")
 }
 
+/// Sessions that were terminated are still there.
+pub(super) fn connected() -> Error {
+    unavailable("the sessions on the database do not end")
+}
+
 /// A role or a database of the name exists, and was not created for the tenant.
 pub(super) fn taken(what: &str, name: &str) -> Error {
     let message = format!("the name is taken: the {what} {name} exists and was not created for this tenant");
@@ -63,6 +68,49 @@ pub(super) fn of_statement(error: &tokio_postgres::Error, right: &Right) -> Erro
     });
     let lost = "the connection to the database server was lost";
     known.unwrap_or_else(|| of_transport(error, lost)).caused_by(described(error))
+}
+
+/// Why a login of a tenant's database could not connect, and whether that is because the server refused the login.
+pub(super) fn of_login(error: &tokio_postgres::Error) -> (Error, bool) {
+    let mut is_refused = false;
+    let known = error.code().map(|code| match *code {
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            is_refused = true;
+            refused("the database server refused the login for the database of the tenant")
+        }
+        SqlState::INVALID_CATALOG_NAME => refused("the database does not exist"),
+        SqlState::INSUFFICIENT_PRIVILEGE => {
+            refused("permission denied for the login, which needs CONNECT on the database")
+        }
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => refused("the database is closed (ALLOW_CONNECTIONS false)"),
+        _ => of_state(code).unwrap_or_else(|| refused("the database server refused the connection")),
+    });
+    let error = known
+        .unwrap_or_else(|| of_transport(error, "the database server cannot be reached"))
+        .caused_by(described(error));
+    (error, is_refused)
+}
+
+/// Why a statement in the database of a tenant failed; `what` is what it does. What the tenant can change is not a fault of the server.
+pub(super) fn of_migration(error: &tokio_postgres::Error, what: &str) -> Error {
+    let failed = |message: String| Error::precondition(Reason::TenantMigrationFailed, message);
+    let known = error.code().map(|code| match *code {
+        SqlState::LOCK_NOT_AVAILABLE => {
+            Error::new(Kind::Unavailable, Reason::ProvisionerUnavailable, format!("{what} did not get a lock in time"))
+        }
+        SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE | SqlState::OBJECT_IN_USE => {
+            unavailable("the database server is busy with the same database")
+        }
+        SqlState::QUERY_CANCELED => failed(format!("{what} took too long")),
+        SqlState::DUPLICATE_OBJECT
+        | SqlState::DUPLICATE_DATABASE
+        | SqlState::UNIQUE_VIOLATION
+        | SqlState::INTERNAL_ERROR => failed(format!("{what} failed (SQLSTATE {})", code.code())),
+        _ => of_state(code).unwrap_or_else(|| failed(format!("{what} failed (SQLSTATE {})", code.code()))),
+    });
+    known
+        .unwrap_or_else(|| of_transport(error, "the connection to the database server was lost"))
+        .caused_by(described(error))
 }
 
 /// States that do not depend on the statement.

@@ -6,14 +6,21 @@
 //!
 //! There is no fake of the server: tests run against real ones, because the rules of roles differ between its versions.
 
+mod access;
 mod database;
 mod fault;
+mod login;
 mod owner;
 mod session;
+mod tenant_session;
 
 use std::time::Duration;
 
 use self::session::Work;
+pub use self::{
+    login::LentLogin,
+    tenant_session::{Applied, Migration, MigrationLimits, TenantSession, Unopened},
+};
 use crate::{
     base::{Result, Secret, TenantId},
     store::Remote,
@@ -63,6 +70,11 @@ impl Provisioner {
         Self { limits, ..self }
     }
 
+    /// The server, with the login of the provisioner.
+    pub fn server(&self) -> &Remote {
+        &self.remote
+    }
+
     /// The host, unless it is a directory with a socket, and the port.
     pub fn address(&self) -> (Option<&str>, u16) {
         self.remote.address()
@@ -83,6 +95,16 @@ impl Provisioner {
         database::open(&mut self.begin().await?, database).await
     }
 
+    /// Admits nobody but the provisioner to a database, and terminates the sessions on it. Does nothing if it does not exist.
+    pub async fn close_database(&self, database: TenantDatabase<'_>) -> Result<()> {
+        access::close(&mut self.begin().await?, database).await
+    }
+
+    /// Admits the members of the owner role again.
+    pub async fn reopen_database(&self, database: TenantDatabase<'_>) -> Result<()> {
+        access::reopen(&mut self.begin().await?, database).await
+    }
+
     /// Drops a database with the sessions on it. Returns whether it existed.
     pub async fn drop_database(&self, database: TenantDatabase<'_>) -> Result<bool> {
         database::remove(&mut self.begin().await?, database).await
@@ -91,6 +113,32 @@ impl Provisioner {
     /// Drops the owner role of a database that was dropped. Returns whether it existed.
     pub async fn drop_owner(&self, database: TenantDatabase<'_>) -> Result<bool> {
         owner::remove(&mut self.begin().await?, database).await
+    }
+
+    /// Creates a login that acts as the owner of a database, and is valid for this long.
+    pub async fn lend_login(&self, database: TenantDatabase<'_>, valid: Duration) -> Result<LentLogin> {
+        let mut work = self.begin().await?;
+        for user in login::left_behind(&mut work, database.tenant).await? {
+            if let Err(error) = self.drop_login(database, &user).await {
+                tracing::warn!(%error, cause = error.cause.as_deref(), "cannot drop a login that was left behind");
+            }
+        }
+        login::lend(&mut work, database, valid).await
+    }
+
+    /// Drops a login that was lent.
+    pub async fn take_back(&self, database: TenantDatabase<'_>, login: &LentLogin) -> Result<()> {
+        self.drop_login(database, &login.user).await
+    }
+
+    async fn drop_login(&self, database: TenantDatabase<'_>, user: &str) -> Result<()> {
+        let mut work = self.begin().await?;
+        if login::has_objects(&mut work, user).await? {
+            let (own, password) = self.remote.login();
+            let inside = self.remote.with_login(own, &password, database.name);
+            login::reassign(&mut Work::begin(&inside, self.limits).await?, database, user).await?;
+        }
+        login::drop_login(&mut work, user).await
     }
 
     async fn begin(&self) -> Result<Work> {

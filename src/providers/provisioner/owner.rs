@@ -53,7 +53,7 @@ async fn join(work: &mut Work, owner: &str) -> Result<()> {
 }
 
 /// What the provisioner lacks if it may not grant or drop the role.
-fn right_to_manage(work: &Work, owner: &str) -> Right {
+pub(super) fn right_to_manage(work: &Work, owner: &str) -> Right {
     match work.creates_roles {
         true => format!("the ADMIN option on the role {owner}").into(),
         false => "CREATEROLE".into(),

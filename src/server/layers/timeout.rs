@@ -31,10 +31,9 @@ where
     F: Future<Output = Result<Response<Body>, Failure>>,
 {
     let (now, requested) = (Instant::now(), requested_timeout(request.headers()));
-    let (limit, asked) = (TimeLimit::new(now + most), requested.and_then(|requested| now.checked_add(requested)));
-    // The time that a call may take now. A call that waits for a change extends the limit, but not what its caller asked for.
-    let end = |limit: &TimeLimit| asked.map_or(limit.at(), |asked| asked.min(limit.at()));
-    let deadline = end(&limit);
+    // A call that waits extends the limit, but not what its caller asked for.
+    let limit = TimeLimit::new(now + most).within(requested.and_then(|requested| now.checked_add(requested)));
+    let deadline = limit.at();
     let mut request = std::mem::take(request);
     // No stream is open for so long that a later one would matter.
     if let Some(until) = requested.filter(|requested| *requested < FAR).and_then(|requested| now.checked_add(requested))
@@ -47,7 +46,7 @@ where
     loop {
         match tokio::time::timeout_at(deadline.into(), &mut call).await {
             Ok(response) => return response,
-            Err(_) if end(&limit) > deadline => deadline = end(&limit),
+            Err(_) if limit.at() > deadline => deadline = limit.at(),
             Err(_) => {
                 let error = Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, "the call took too long");
                 return Err(Failure::Call(error));

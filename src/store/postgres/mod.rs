@@ -25,7 +25,7 @@ mod value;
 
 pub use connection::Connection;
 pub use flight::Keep;
-pub use options::Options;
+pub use options::{Options, TlsMode};
 pub use pool::{Pool, Settings};
 pub use tokio_postgres::Row;
 pub use transaction::Transaction;

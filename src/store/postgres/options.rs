@@ -16,6 +16,16 @@ use super::tls::{Checks, Encrypted, Pem, Tls};
 /// The sending and receiving half of a connection.
 pub type Driven = tokio_postgres::Connection<Socket, Encrypted>;
 
+/// How a connection is secured: `sslmode` of libpq.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    Disable,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
 /// How to connect. It contains the password, so it has no text.
 #[derive(Clone)]
 pub struct Options {
@@ -68,6 +78,30 @@ impl Options {
 }
 
 impl Options {
+    /// The same server for another login and another database.
+    pub fn with_login(&self, user: &str, password: &str, database: &str) -> Self {
+        let mut options = self.clone();
+        options.config.user(user).password(password).dbname(database);
+        options
+    }
+
+    /// The user and the password, which is empty if there is none.
+    pub fn login(&self) -> (&str, String) {
+        let password = self.config.get_password().unwrap_or_default();
+        (self.config.get_user().unwrap_or_default(), String::from_utf8_lossy(password).into_owned())
+    }
+
+    /// How connections are secured.
+    pub fn tls_mode(&self) -> TlsMode {
+        match (self.config.get_ssl_mode(), self.tls.checks()) {
+            (SslMode::Disable, _) => TlsMode::Disable,
+            (SslMode::Prefer, _) => TlsMode::Prefer,
+            (_, Checks::Nothing) => TlsMode::Require,
+            (_, Checks::Authority) => TlsMode::VerifyCa,
+            (_, Checks::AuthorityAndName) => TlsMode::VerifyFull,
+        }
+    }
+
     /// The host, unless it is a directory with a socket, and the port.
     pub fn address(&self) -> (Option<&str>, u16) {
         let host = self.config.get_hosts().iter().find_map(|host| match host {
@@ -226,16 +260,28 @@ mod tests {
     }
 
     #[test]
+    fn another_login_changes_nothing_else() {
+        let options = of("postgres://admin:p%2Fq@db.example:6432/postgres?sslmode=verify-full&sslrootcert=/etc/ca.pem");
+        assert_eq!(options.login(), ("admin", "p/q".to_owned()));
+        let other = options.with_login("v-1", "s'3\"", "tenant_a");
+        assert_eq!(other.login(), ("v-1", "s'3\"".to_owned()));
+        assert_eq!((other.config.get_dbname(), other.address()), (Some("tenant_a"), options.address()));
+        assert_eq!((other.tls_mode(), other.tls.files()), (TlsMode::VerifyFull, options.tls.files()));
+        assert_eq!(of("postgres://u@h/db").login().1, "");
+    }
+
+    #[test]
     fn every_mode_of_tls_is_known() {
-        for (mode, expected) in [
-            ("disable", SslMode::Disable),
-            ("allow", SslMode::Disable),
-            ("prefer", SslMode::Prefer),
-            ("require", SslMode::Require),
-            ("verify-ca", SslMode::Require),
+        for (mode, expected, kept) in [
+            ("disable", SslMode::Disable, TlsMode::Disable),
+            ("allow", SslMode::Disable, TlsMode::Disable),
+            ("prefer", SslMode::Prefer, TlsMode::Prefer),
+            ("require", SslMode::Require, TlsMode::Require),
+            ("verify-ca", SslMode::Require, TlsMode::VerifyCa),
+            ("verify-full", SslMode::Require, TlsMode::VerifyFull),
         ] {
             let options = of(&format!("postgres://u:p@h/db?sslmode={mode}"));
-            assert_eq!(options.config.get_ssl_mode(), expected, "{mode}");
+            assert_eq!((options.config.get_ssl_mode(), options.tls_mode()), (expected, kept), "{mode}");
             assert_eq!(options.statements, 100);
         }
     }

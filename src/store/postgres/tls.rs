@@ -97,6 +97,7 @@ impl Tls {
         Self(Arc::new(Certificates { checks, authorities, certificate, key }))
     }
 
+    /// What is checked of the certificate of the server.
     pub fn checks(&self) -> Checks {
         self.0.checks
     }

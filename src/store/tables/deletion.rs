@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    access_sessions, account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, devices, email_domains,
-    enrollment_tokens, gateway_materials, gateway_pools, gateway_reports, gateways, grants, group_members, groups,
-    hosts, metering_reports, policies, policy_bundles, policy_documents, policy_reports,
+    access_sessions, account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, database_leases, devices,
+    email_domains, enrollment_tokens, gateway_materials, gateway_pools, gateway_reports, gateways, grants,
+    group_members, groups, hosts, metering_reports, policies, policy_bundles, policy_documents, policy_reports,
     rows::{Rows, TenantRows, TenantTable},
     spcs, tenants,
 };
@@ -65,6 +65,7 @@ purged! {
     Accounts = accounts,
     Grants = grants,
     EmailDomains = email_domains,
+    DatabaseLeases = database_leases,
     EnrollmentTokens = enrollment_tokens,
     Hosts = hosts,
     Credentials = credentials,

@@ -16,6 +16,7 @@ pub mod clusters;
 pub mod counters;
 pub(super) mod credentials;
 pub(super) mod data_keys;
+pub(super) mod database_leases;
 mod deletion;
 pub mod derived_names;
 pub(super) mod devices;
@@ -78,6 +79,10 @@ pub use anchor_sets::{Model as AnchorSetRow, without_keys as tenants_without_key
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
 pub use artifacts::Model as ArtifactRow;
 pub use credentials::{Model as CredentialRow, OVERLAP as CREDENTIAL_OVERLAP};
+pub use database_leases::{
+    Model as DatabaseLeaseRow, Outcome as DatabaseLeaseOutcome, are_due as database_leases_are_due,
+    due as due_database_leases, settle as settle_database_lease,
+};
 pub use deletion::Purged;
 pub use devices::{
     DeviceFilter, DeviceMember, Model as DeviceRow, count as count_devices, delete_unseen as delete_unseen_devices,
@@ -111,7 +116,7 @@ pub use signers::Model as SignerRow;
 pub use spc_bundles::Model as SpcBundleRow;
 pub use spc_states::{FIRST_EPOCH as FIRST_SPC_EPOCH, Model as SpcStateRow, SpcsRevoked};
 pub use spcs::{Model as SpcRow, SpcFilter, SpcRevocation, delete_ended as delete_ended_spcs};
-pub use tenant_databases::Model as TenantDatabaseRow;
+pub use tenant_databases::{Model as TenantDatabaseRow, is_at as database_is_at, is_behind as database_is_behind};
 pub use tenant_placements::Model as PlacementRow;
 pub use warehouse_tenants::Model as WarehouseRow;
 pub use zerotrust_tenants::Model as ZeroTrustRow;

@@ -89,7 +89,7 @@ impl Tx {
     }
 
     /// Records an event that may belong to another call.
-    pub(in crate::store) fn record(&self, record: AuditRecord) {
+    pub(crate) fn record(&self, record: AuditRecord) {
         self.effects().audit.push(record.into_row(&self.clock));
     }
 

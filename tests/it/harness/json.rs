@@ -4,7 +4,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescri
 use serde_json::Value as Json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A message from a JSON object. Times and masks are strings, and `Value` fields take any JSON.
+/// A message from a JSON object. Times, whole seconds and masks are strings, and `Value` fields take any JSON.
 pub fn message(descriptor: &MessageDescriptor, json: &Json) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     match descriptor.full_name() {
@@ -14,6 +14,10 @@ pub fn message(descriptor: &MessageDescriptor, json: &Json) -> DynamicMessage {
                 text => OffsetDateTime::parse(text, &Rfc3339).unwrap(),
             };
             message.set_field_by_name("seconds", Value::I64(at.unix_timestamp()));
+        }
+        "google.protobuf.Duration" => {
+            let seconds = json.as_str().unwrap().strip_suffix('s').unwrap().parse().unwrap();
+            message.set_field_by_name("seconds", Value::I64(seconds));
         }
         "google.protobuf.FieldMask" => {
             let paths = json.as_str().unwrap().split(',').map(|path| Value::String(path.to_owned())).collect();

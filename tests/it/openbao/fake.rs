@@ -78,6 +78,18 @@ impl Fake {
         self.state().faults.entry(path).or_default().push_back(fault);
     }
 
+    /// Adds a connection and a role, whose logins are valid for this many seconds.
+    pub fn role(&self, connection: &str, role: &str, ttl: u64) {
+        let mut store = self.state();
+        let details = json!({"connection_url": "", "username": ""});
+        store
+            .connections
+            .insert(connection.to_owned(), json!({"allowed_roles": [role], "connection_details": details}));
+        let row = json!({"db_name": connection, "creation_statements": ["CREATE ROLE x"], "revocation_statements": [],
+            "default_ttl": ttl, "max_ttl": 86_400});
+        store.roles.insert(role.to_owned(), row);
+    }
+
     /// The calls whose path begins with this.
     pub fn calls(&self, path: &str) -> usize {
         self.state().calls.iter().filter(|call| call.starts_with(path)).count()

@@ -3,7 +3,7 @@
 mod bootstrap;
 mod conformance;
 mod database;
-mod fake;
+pub mod fake;
 mod faults;
 mod identity;
 mod keeper;

@@ -2,7 +2,7 @@
 
 use tenantry::{
     base::{Result, TenantRef},
-    controlplane::provisioning::{self, AutoPlacement, Provisioning, ServerAddress},
+    controlplane::provisioning::{self, AutoPlacement, Provisioning, ServerAddress, Site},
     operations::{self, State},
     store::Store,
 };
@@ -19,8 +19,9 @@ const STRIDE: i64 = 8;
 
 async fn start(store: &Store, port: u16, tenant: &TenantRef) -> Result<Provisioning> {
     let server = ServerAddress { host: Some("127.0.0.1".to_owned()), port };
+    let site = Site { server: Some(server), openbao: false };
     let cx = platform_cx("tenant.provision");
-    provisioning::auto_provision(&cx, store, &server, tenant, AutoPlacement::default()).await
+    provisioning::auto_provision(&cx, store, &site, tenant, AutoPlacement::default()).await
 }
 
 /// Waits until the operation has succeeded.

@@ -3,9 +3,10 @@
 mod crashes;
 mod databases;
 mod faults;
+mod openbao;
 mod operations;
 mod rights;
-mod starting;
+pub mod starting;
 
 use std::collections::BTreeSet;
 
@@ -19,8 +20,8 @@ use uuid::Uuid;
 use crate::harness::postgres::{Postgres, find_programs, programs_of_18};
 
 /// The login that creates roles and databases.
-const LOGIN: &str = "provisioner";
-const PASSWORD: &str = "p";
+pub const LOGIN: &str = "provisioner";
+pub const PASSWORD: &str = "p";
 /// The machine does not crash.
 const SETTINGS: &str = "fsync = off";
 

@@ -1,11 +1,14 @@
 //! Provisioning as an operation, on both databases and against a real server.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, Statement};
 use tenantry::{
     base::{Kind, TenantRef, error::Reason},
-    controlplane::provisioning::{self, AutoPlacement, ProvisionTenant, Provisioning, ServerAddress},
+    controlplane::{
+        migrations::TenantMigrations,
+        provisioning::{self, AutoPlacement, ProvisionTenant, Provisioning, ServerAddress, Site},
+    },
     jobs::{Jobs, StatusBoard},
     operations::{self, Kinds, Operation, RunOperations, State},
     providers::provisioner::Provisioner,
@@ -19,25 +22,31 @@ use crate::{
     rows::sql,
 };
 
+/// The kind of operation of a server without OpenBAO, with the migrations of the program.
+pub fn kind(store: &Store, provisioner: Provisioner) -> ProvisionTenant {
+    ProvisionTenant::new(store, provisioner, None, Arc::new(TenantMigrations::embedded().unwrap()))
+}
+
 /// A server that runs provisioning.
 fn serve(store: &Store, provisioner: Provisioner) -> Jobs {
     let mut jobs = Jobs::new(store, StatusBoard::default());
-    jobs.start(RunOperations::new(store, Kinds::default().with(ProvisionTenant::new(store, provisioner))));
+    jobs.start(RunOperations::new(store, Kinds::default().with(kind(store, provisioner))));
     jobs
 }
 
-fn address(provisioner: &Provisioner) -> ServerAddress {
+/// The site of a provisioner, without OpenBAO.
+pub fn site(provisioner: &Provisioner) -> Site {
     let (host, port) = provisioner.address();
-    ServerAddress { host: host.map(str::to_owned), port }
+    Site { server: Some(ServerAddress { host: host.map(str::to_owned), port }), openbao: false }
 }
 
 async fn start(store: &Store, place: &Place, tenant: &TenantRef) -> Provisioning {
-    let (cx, server) = (platform_cx("tenant.provision"), address(&place.provisioner()));
-    provisioning::auto_provision(&cx, store, &server, tenant, AutoPlacement::default()).await.unwrap()
+    let (cx, site) = (platform_cx("tenant.provision"), site(&place.provisioner()));
+    provisioning::auto_provision(&cx, store, &site, tenant, AutoPlacement::default()).await.unwrap()
 }
 
-async fn finish(store: &Store, started: &Provisioning) -> tenantry::base::Result<()> {
-    provisioning::finish(&platform_cx("tenant.provision"), store, started, PATIENCE).await
+pub async fn finish(store: &Store, started: &Provisioning) -> tenantry::base::Result<()> {
+    provisioning::finish(&platform_cx("tenant.provision"), store, started, PATIENCE).await.map(drop)
 }
 
 async fn read(store: &Store, started: &Provisioning) -> Operation {
@@ -45,15 +54,22 @@ async fn read(store: &Store, started: &Provisioning) -> Operation {
 }
 
 /// Waits until an attempt has failed.
-async fn failed(store: &Store, started: &Provisioning) -> Operation {
+pub async fn failed(store: &Store, started: &Provisioning) -> Operation {
     eventually("a failed attempt", async || Some(read(store, started).await).filter(|operation| operation.attempts > 0))
         .await
 }
 
 /// Makes the next attempt due now.
-async fn hurry(db: &TestDb) {
+pub async fn hurry(db: &TestDb) {
     sql(db, "UPDATE operations SET due_at = 0".to_owned()).await.unwrap();
     db.operations_due().activate();
+}
+
+/// The first columns of the rows of a query.
+pub async fn strings(db: &TestDb, sql: &str) -> Vec<String> {
+    let query = Statement::from_string(db.backend(), sql);
+    let rows = db.read().query_all_raw(query).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
 }
 
 async fn databases(place: &Place) -> Vec<String> {
@@ -70,10 +86,8 @@ both_databases! {
         assert_eq!(databases(&place).await, ["tenant_acme"]);
         let operation = read(&db, &started).await;
         let steps: Vec<_> = operation.steps.iter().map(|step| step.name.as_str()).collect();
-        assert_eq!(steps, ["create owner role", "create database", "open database", "record database"]);
-        let recorded = "SELECT count(*) FROM tenant_databases";
-        let recorded = sea_orm::ConnectionTrait::query_one_raw(db.read(), sea_orm::Statement::from_string(db.backend(), recorded)).await;
-        assert_eq!(recorded.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap(), 1);
+        assert_eq!(steps, ["create owner role", "create database", "open database", "set up OpenBAO", "record database", "migrate database"]);
+        assert_eq!(strings(&db, "SELECT 'row' FROM tenant_databases").await, ["row"]);
         // Again, which changes nothing.
         let again = start(&db, &place, &acme).await;
         assert_ne!(again.operation, started.operation);

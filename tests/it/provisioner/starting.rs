@@ -5,7 +5,7 @@ use tenantry::{
     base::{Kind, TenantRef, error::Reason},
     controlplane::{
         placement::{self, PlacementInput},
-        provisioning::{self, AutoPlacement, Provisioning, ServerAddress},
+        provisioning::{self, AutoPlacement, Provisioning, ServerAddress, Site},
         tenants::{self as surface, Removal},
     },
     operations::State,
@@ -15,9 +15,10 @@ use tenantry::{
 
 use crate::db::platform_cx;
 
-/// The address of a server that is not asked.
-pub fn server() -> ServerAddress {
-    ServerAddress { host: Some("pg.example.com".to_owned()), port: 5432 }
+/// A site whose servers are not called.
+pub fn site() -> Site {
+    let server = ServerAddress { host: Some("pg.example.com".to_owned()), port: 5432 };
+    Site { server: Some(server), openbao: true }
 }
 
 pub async fn create(store: &Store, slug: &str) -> TenantRef {
@@ -43,11 +44,11 @@ pub async fn place(store: &Store, tenant: &TenantRef, input: PlacementInput) {
 }
 
 pub async fn provision(store: &Store, tenant: &TenantRef) -> tenantry::base::Result<Provisioning> {
-    provisioning::provision(&platform_cx("tenant.provision"), store, &server(), tenant).await
+    provisioning::provision(&platform_cx("tenant.provision"), store, &site(), tenant).await
 }
 
 pub async fn auto(store: &Store, tenant: &TenantRef, input: AutoPlacement) -> tenantry::base::Result<Provisioning> {
-    provisioning::auto_provision(&platform_cx("tenant.provision"), store, &server(), tenant, input).await
+    provisioning::auto_provision(&platform_cx("tenant.provision"), store, &site(), tenant, input).await
 }
 
 fn dbname(name: &str) -> PlacementInput {
@@ -64,6 +65,33 @@ both_databases! {
             assert_eq!(start.unwrap_err().reason, Reason::TenantNotFound);
         }
         assert_eq!(rows::Entity::find().count(db.read()).await.unwrap(), 0);
+    }
+
+    async fn without_a_server_nothing_is_started_or_recorded(db: TestDb) {
+        let acme = create(&db, "acme").await;
+        place(&db, &acme, PlacementInput::default()).await;
+        let site = Site { server: None, openbao: true };
+        let cx = platform_cx("tenant.provision");
+        for error in [
+            provisioning::provision(&cx, &db, &site, &acme).await.unwrap_err(),
+            provisioning::auto_provision(&cx, &db, &site, &acme, AutoPlacement::default()).await.unwrap_err(),
+        ] {
+            assert_eq!((error.kind, error.reason), (Kind::FailedPrecondition, Reason::ProvisionerMissing));
+        }
+        let missing = provisioning::provision(&cx, &db, &site, &TenantRef::parse("none")).await.unwrap_err();
+        assert_eq!(missing.reason, Reason::TenantNotFound);
+        assert_eq!(rows::Entity::find().count(db.read()).await.unwrap(), 0);
+    }
+
+    async fn without_openbao_no_role_is_recorded(db: TestDb) {
+        let acme = create(&db, "acme").await;
+        let plain = Site { openbao: false, ..site() };
+        let cx = platform_cx("tenant.provision");
+        let started = provisioning::auto_provision(&cx, &db, &plain, &acme, AutoPlacement::default()).await.unwrap();
+        assert_eq!((started.openbao_role, started.placement.openbao_role), (None, None));
+        // Once OpenBAO is configured, it is.
+        let started = auto(&db, &acme, AutoPlacement::default()).await.unwrap();
+        assert_eq!(started.placement.openbao_role.as_deref(), Some("acme-role"));
     }
 
     async fn a_placement_on_another_server_is_refused(db: TestDb) {
@@ -86,7 +114,7 @@ both_databases! {
         let input = AutoPlacement { region: Some("eu".to_owned()), ..AutoPlacement::default() };
         let started = auto(&db, &acme, input.clone()).await.unwrap();
         let (_, placement) = placement::get(&platform_cx("x"), &db, &acme).await.unwrap();
-        assert_eq!(placement, started.placement);
+        assert_eq!((&placement, &placement.openbao_role), (&started.placement, &started.openbao_role));
         assert_eq!((placement.dbname.as_deref(), placement.openbao_role.as_deref()), (Some("tenant_acme"), Some("acme-role")));
         assert_eq!((placement.host.as_deref(), placement.port, placement.region.as_deref()), (Some("pg.example.com"), Some(5432), Some("eu")));
         // Further calls share the operation, and the names stay.
@@ -148,7 +176,7 @@ both_databases! {
         place(&db, &acme, PlacementInput::default()).await;
         crate::rows::sql(&db, "UPDATE tenants SET status = 'suspended'".to_owned()).await.unwrap();
         let error = provision(&db, &acme).await.unwrap_err();
-        assert_eq!((error.kind, error.reason), (Kind::FailedPrecondition, Reason::TenantSuspended));
+        assert_eq!((error.kind, error.reason), (Kind::FailedPrecondition, Reason::TenantNotActive));
         crate::rows::sql(&db, "UPDATE tenants SET status = 'deprovisioning'".to_owned()).await.unwrap();
         assert_eq!(provision(&db, &acme).await.unwrap_err().reason, Reason::TenantNotFound);
         let found = tenants::find(&db, &acme).await.unwrap();

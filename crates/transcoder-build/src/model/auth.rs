@@ -72,7 +72,7 @@ impl Check<'_> {
             };
         };
         if !audit.unaudited.is_empty() {
-            let is_alone = audit.action.is_empty() && audit.target.is_empty() && !by_action;
+            let is_alone = audit.action.is_empty() && audit.target.is_empty() && audit.keyless.is_empty() && !by_action;
             return if is_alone { Ok(None) } else { Err(self.fail("unaudited excludes an audit action and a target")) };
         }
         if !audit.target.is_empty() {

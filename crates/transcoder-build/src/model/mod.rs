@@ -84,10 +84,12 @@ impl Method {
         self.body(binding).is_some_and(|body| body.full_name() == HTTP_BODY)
     }
 
-    /// Whether a call may have an idempotency key: the method has an audit rule and a caller, and returns one message.
+    /// Whether a call may have an idempotency key: the method has an audit rule, which does not exclude keys, and a caller, and
+    /// returns one message.
     pub fn takes_key(&self) -> bool {
         let streams = self.descriptor.is_client_streaming() || self.descriptor.is_server_streaming();
-        self.audit.is_some() && !self.auth.public && !streams && self.rest.paged_list.is_empty()
+        let may_be_stored = self.audit.as_ref().is_some_and(|audit| audit.keyless.is_empty());
+        may_be_stored && !self.auth.public && !streams && self.rest.paged_list.is_empty()
     }
 
     /// Whether the response is raw bytes.

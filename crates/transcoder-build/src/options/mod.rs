@@ -61,6 +61,8 @@ pub struct Audit {
     pub target: String,
     /// Why there is no audit event, for a method that is not a read by its HTTP method.
     pub unaudited: String,
+    /// Why calls have no idempotency keys.
+    pub keyless: String,
 }
 
 /// `(rest)`.
@@ -202,6 +204,7 @@ impl<'p> Options<'p> {
             action: text(&rule, "action"),
             target: text(&rule, "target"),
             unaudited: text(&rule, "unaudited"),
+            keyless: text(&rule, "keyless"),
         })
     }
 

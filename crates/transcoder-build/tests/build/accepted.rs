@@ -43,6 +43,22 @@ fn users_and_services_are_admitted_by_default() {
 }
 
 #[test]
+fn a_change_takes_a_key_unless_its_rule_excludes_that() {
+    let rule = r#"permission: "order.write" tenant: {from: TENANT_SOURCE_CALLER}"#;
+    let of = |audit: &str| {
+        code(&rpc(&format!(
+            "option (shop.options.v1.auth) = {{{rule}}}; option (shop.options.v1.audit) = {{{audit}}}; {GET}"
+        )))
+    };
+    assert!(of(r#"action: "order.open""#).contains("takes_key: true"));
+    let keyless = of(r#"action: "order.open" keyless: "its response is secret""#);
+    assert!(
+        keyless.contains("takes_key: false") && keyless.contains(r#"AuditRule { action: "order.open""#),
+        "{keyless}"
+    );
+}
+
+#[test]
 fn a_tenant_that_the_request_may_name() {
     let rule = r#"permission: "order.read" tenant: {field_or_caller: "owner.tenant"}"#;
     let code = code(&rpc(&format!("option (shop.options.v1.auth) = {{{rule}}}; {GET}")));

@@ -155,6 +155,11 @@ fn audit() {
     refused(&rule(""), "the audit rule must name an action");
     let both = rule(r#"action: "order.call" unaudited: "it only reads""#);
     refused(&both, "unaudited excludes an audit action and a target");
+    refused(
+        &rule(r#"unaudited: "it only reads" keyless: "secret""#),
+        "unaudited excludes an audit action and a target",
+    );
+    refused(&rule(r#"keyless: "secret""#), "the audit rule must name an action");
     refused(&rule(r#"action: "order.call" target: "nope""#), "shop.v1.Order has no field nope");
     refused(&rule(r#"action: "order.call" target: "express""#), "express must be a single string");
     for field in ["tags", "letter", "gift.tenant"] {
