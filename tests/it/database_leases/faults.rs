@@ -5,9 +5,7 @@ use serde_json::json;
 use tenantry::base::{Error, Kind, error::Reason};
 
 use super::{Stack, audited, forgotten, hurry, recorded, resume, strings, suspend};
-use crate::{
-    harness::{PATIENCE, eventually},
-};
+use crate::harness::{PATIENCE, eventually};
 
 /// The policy of the server without the rule for this path.
 pub fn policy_without(path: &str) -> String {

@@ -197,13 +197,16 @@ both_databases! {
 /// Without what differs between runs: the port of the database server, the names of logins, ids of other surfaces, and times.
 fn masked(text: &str, port: u16) -> String {
     let text = text.replace(&format!(":{port},"), ":<port>,").replace("<not the documented form of a time>", "<time>");
-    [("\"v-", "\"<login>"), ("\"ten_", "\"<id>"), ("\"requestId\":\"", "\"requestId\":\"<id>")].iter().fold(text, |text, (head, mask)| {
-        let mut parts = text.split(head);
-        let mut masked = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            masked.push_str(mask);
-            masked.push_str(&part[part.find('"').unwrap_or_default()..]);
-        }
-        masked
-    })
+    [("\"v-", "\"<login>"), ("\"ten_", "\"<id>"), ("\"requestId\":\"", "\"requestId\":\"<id>")].iter().fold(
+        text,
+        |text, (head, mask)| {
+            let mut parts = text.split(head);
+            let mut masked = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                masked.push_str(mask);
+                masked.push_str(&part[part.find('"').unwrap_or_default()..]);
+            }
+            masked
+        },
+    )
 }
