@@ -57,7 +57,10 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     ("docs/security.md", &[]),
     ("docs/streams.md", &[]),
     ("docs/style.md", &[]),
-    ("docs/surfaces.md", &[]),
+    (
+        "docs/surfaces.md",
+        &[("DATABASE=http", "tests/it/database_leases/surface.rs makes these calls, with servers of its own")],
+    ),
     ("docs/transcoding.md", &[]),
 ];
 

@@ -45,7 +45,7 @@ both_databases! {
         let session = stack.log_in(&leased).await.unwrap();
         renewed(&db, 1).await;
         jobs.end(PATIENCE).await;
-        // A server that ends gives back only what it holds for its own work.
+        // A server that ends revokes only what it holds for its own work.
         assert_eq!(stack.databases.keeper.as_ref().unwrap().end().await, 0);
         assert_eq!(stack.logins().await, [leased.username.clone()]);
         // Another process, with the same token.

@@ -77,7 +77,7 @@ impl Stack {
         Self { place, bao, token, app, databases, ring }
     }
 
-    /// A server of ours that runs operations and keeps leases.
+    /// Runs operations and keeps leases.
     fn serve(&self) -> Jobs {
         serve(&self.databases)
     }
