@@ -4,7 +4,7 @@ use sea_orm::{Database, DatabaseConnection};
 use serde_json::{Value, json};
 use tenantry::{
     base::TenantRef,
-    controlplane::provisioning::{self, AutoPlacement, ServerAddress},
+    controlplane::provisioning::{self, AutoPlacement, ServerAddress, Site},
     store::{Store, StoreConfig},
 };
 
@@ -306,9 +306,10 @@ async fn a_watch_shows_failed_attempts_in_words_for_callers() {
         let mut stream = world.server.admin().stream(&format!("{OPERATIONS}:watch")).await;
         assert_eq!(brief(&next(&mut stream).await), "BOOKMARK");
         let store = Store::open(StoreConfig::new(&world.url)).await.unwrap();
-        let address = ServerAddress { host: Some("127.0.0.1".to_owned()), port: 1 };
+        let server = Some(ServerAddress { host: Some("127.0.0.1".to_owned()), port: 1 });
+        let site = Site { server, openbao: false };
         let (cx, tenant) = (platform_cx("tenant.provision"), TenantRef::parse("acme"));
-        let started = provisioning::auto_provision(&cx, &store, &address, &tenant, AutoPlacement::default());
+        let started = provisioning::auto_provision(&cx, &store, &site, &tenant, AutoPlacement::default());
         let id = started.await.unwrap().operation.to_string();
         let failing = until(&mut stream, |message| message["operation"]["attempts"].as_i64() > Some(0)).await;
         let operation = &failing["operation"];
