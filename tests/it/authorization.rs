@@ -146,11 +146,12 @@ async fn verdict(server: &Server, caller: &Caller, row: &Row, tenant: &str) -> &
 }
 
 /// Values for request fields that do not name the tenant.
-const OTHERS: [(&str, &str); 7] = [
+const OTHERS: [(&str, &str); 8] = [
     ("namespace", "ns"),
     ("cluster", "standalone"),
     ("domain_id", "01900000-0000-7000-8000-000000000000"),
     ("grant_id", "01900000-0000-7000-8000-000000000000"),
+    ("lease_id", "01900000-0000-7000-8000-000000000000"),
     ("token_id", "tok_01J7ST8Z0GFCQ9TCATDDY8V7GF"),
     ("rotation_id", "rot_01J7ST8Z0GFCQ9TCATDDY8V7GF"),
     ("version", "1"),
