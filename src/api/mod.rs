@@ -25,6 +25,7 @@ use transcoder::{
     handler::{self, Context},
     once::Once,
 };
+use uuid::Uuid;
 
 pub use self::deps::{Deps, Settings, Streams};
 use self::{
@@ -34,7 +35,7 @@ use self::{
 use crate::{
     base::{
         Cx, Error, Kind, Result,
-        error::{DOMAIN, Reason},
+        error::{DOMAIN, OPERATION_ID, Reason, operation_id},
     },
     proto::SURFACES,
     store::Pages,
@@ -149,6 +150,13 @@ fn further_pages<T: Send + 'static>(
 
 fn page_timed_out() -> Error {
     Error::new(Kind::DeadlineExceeded, Reason::DeadlineExceeded, "a page of the list took too long")
+}
+
+/// The response of a call that started an operation, with its id in the metadata, which are headers over REST.
+fn started<M>(operation: Uuid, message: M) -> Result<tonic::Response<M>> {
+    let mut response = tonic::Response::new(message);
+    response.metadata_mut().insert(OPERATION_ID, operation_id(operation).map_err(Error::internal)?);
+    Ok(response)
 }
 
 fn timestamp(at: OffsetDateTime) -> Timestamp {

@@ -6,6 +6,8 @@ mod faults;
 mod openbao;
 mod operations;
 mod rights;
+mod routes;
+pub mod stage;
 mod starting;
 
 use std::collections::BTreeSet;
