@@ -3,6 +3,7 @@
 mod crashes;
 mod databases;
 mod faults;
+mod migrating;
 mod openbao;
 mod operations;
 mod rights;
