@@ -12,9 +12,11 @@ mod migrate;
 mod openapi;
 mod output;
 mod places;
+mod progress;
 mod report;
 mod serve;
 mod start;
+mod tenants;
 mod token;
 mod token_mint;
 mod token_revoke;
@@ -80,6 +82,9 @@ enum Command {
     /// Check and rotate the keys that encrypt stored secrets
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Migrate the databases of tenants
+    #[command(subcommand)]
+    Tenants(tenants::Command),
     /// Show the background jobs that one server runs for all, or request a run
     Jobs(jobs::Args),
     /// Check the configuration
@@ -113,6 +118,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Users(command) => users::run(&common, command),
         Command::Token(command) => token::run(&common, command),
         Command::Keys(command) => keys::run(&common, command),
+        Command::Tenants(command) => tenants::run(&common, command),
         Command::Jobs(arguments) => jobs::run(&common, &arguments),
         Command::Config(command) => config_check::run(&common, command),
         Command::Openapi(arguments) => openapi::run(&arguments),

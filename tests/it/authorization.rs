@@ -62,7 +62,12 @@ impl Caller {
 #[tokio::test]
 async fn every_rpc_admits_the_callers_of_the_matrix() {
     // In open manager mode every caller is admitted on the manager's paths.
-    let server = Setup::dev().env("KUBEOP_REQUIRE_AUTH", "true").start().await;
+    let server = Setup::dev()
+        .env("KUBEOP_REQUIRE_AUTH", "true")
+        // Where it is disabled, every caller learns that.
+        .env("TENANTRY_SELF_SERVICE_PROVISIONING", "true")
+        .start()
+        .await;
     let admin = server.admin();
     for (_, tenant) in &TENANTS[..2] {
         let info = format!(r#"{{"adminRoles":["{}"],"allowedClusters":["standalone"]}}"#, roles_of(tenant));

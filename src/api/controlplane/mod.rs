@@ -5,6 +5,7 @@ mod dialect;
 mod email_domain_service;
 mod grant_service;
 mod placement_service;
+mod provisioning_service;
 mod session_service;
 mod status_service;
 mod stub;
@@ -16,7 +17,8 @@ use transcoder::Service;
 pub use self::{dialect::ControlPlaneDialect, stub::Stub};
 use self::{
     email_domain_service::EmailDomains, grant_service::Grants, placement_service::Placements,
-    session_service::SessionTokens, status_service::Statuses, tenant_service::Tenants, user_service::Users,
+    provisioning_service::TenantProvisioning, session_service::SessionTokens, status_service::Statuses,
+    tenant_service::Tenants, user_service::Users,
 };
 use super::{Deps, handlers::controlplane::v1 as handlers};
 use crate::controlplane::licensing::{Multitenancy, UNLICENSED};
@@ -29,6 +31,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::status_service::mount(Statuses { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::placement_service::mount(Placements { deps: deps() }),
+        handlers::provisioning_service::mount(TenantProvisioning { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),
         handlers::grant_service::mount(Grants { deps: deps() }),
         handlers::email_domain_service::mount(EmailDomains { deps: deps() }),
