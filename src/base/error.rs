@@ -43,10 +43,10 @@ pub struct Error {
     pub violations: Vec<Violation>,
     /// How long to wait before a retry, if known.
     pub retry_after: Option<Duration>,
-    /// The limit that was reached.
-    pub limit: Option<LimitReached>,
+    /// The limit that was reached. Boxed, as the operation, because few errors have one.
+    pub limit: Option<Box<LimitReached>>,
     /// The operation that the call started. It may continue.
-    pub operation: Option<Uuid>,
+    pub operation: Option<Box<Uuid>>,
     /// The cause, only for the log.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -132,12 +132,12 @@ impl Error {
 
     /// A limit is reached: the call would need more than there may be.
     pub fn limit_reached(reason: Reason, message: impl Into<Cow<'static, str>>, limit: LimitReached) -> Self {
-        Self { limit: Some(limit), ..Self::precondition(reason, message) }
+        Self { limit: Some(Box::new(limit)), ..Self::precondition(reason, message) }
     }
 
     /// Adds the operation that the call started: its id is in the metadata of the status, which are headers over REST.
     pub fn of_operation(self, operation: Uuid) -> Self {
-        Self { operation: Some(operation), ..self }
+        Self { operation: Some(Box::new(operation)), ..self }
     }
 
     /// Adds a cause for the log.
@@ -155,9 +155,8 @@ impl Error {
     /// first.
     pub fn to_status(&self) -> Status {
         let mut details = ErrorDetails::new();
-        let limit = self.limit.map(|limit| {
-            let LimitReached { resource, limit, used } = limit;
-            [("resource", resource.to_owned()), ("limit", limit.to_string()), ("used", used.to_string())]
+        let limit = self.limit.as_deref().map(|LimitReached { resource, limit, used }| {
+            [("resource", (*resource).to_owned()), ("limit", limit.to_string()), ("used", used.to_string())]
         });
         let metadata: HashMap<_, _> =
             limit.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -172,7 +171,7 @@ impl Error {
         if let Some(challenge) = self.challenge() {
             status.metadata_mut().insert("www-authenticate", MetadataValue::from_static(challenge));
         }
-        if let Some(id) = self.operation.and_then(|operation| operation_id(operation).ok()) {
+        if let Some(id) = self.operation.as_ref().and_then(|operation| operation_id(**operation).ok()) {
             status.metadata_mut().insert(OPERATION_ID, id);
         }
         status
@@ -197,8 +196,8 @@ impl Error {
             message: self.message.clone(),
             violations: self.violations.clone(),
             retry_after: self.retry_after,
-            limit: self.limit,
-            operation: self.operation,
+            limit: self.limit.clone(),
+            operation: self.operation.clone(),
             cause: None,
         }
     }

@@ -13,10 +13,12 @@ mod migrate;
 mod openapi;
 mod output;
 mod places;
+mod progress;
 mod report;
 mod restore;
 mod serve;
 mod start;
+mod tenants;
 mod token;
 mod token_mint;
 mod token_revoke;
@@ -82,6 +84,9 @@ enum Command {
     /// Check and rotate the keys that encrypt stored secrets
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Migrate the databases of tenants
+    #[command(subcommand)]
+    Tenants(tenants::Command),
     /// Show the background jobs that one server runs for all, or request a run
     Jobs(jobs::Args),
     /// Copy the registry to a new directory, consistently, while servers run
@@ -125,6 +130,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Users(command) => users::run(&common, command),
         Command::Token(command) => token::run(&common, command),
         Command::Keys(command) => keys::run(&common, command),
+        Command::Tenants(command) => tenants::run(&common, command),
         Command::Jobs(arguments) => jobs::run(&common, &arguments),
         Command::Backup(arguments) => backup::run(&common, &arguments),
         Command::Restore(arguments) => restore::run(&common, &arguments),

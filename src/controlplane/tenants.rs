@@ -22,6 +22,8 @@ const MAX_DISPLAY_NAME: usize = 255;
 pub struct TenantDetails {
     pub tenant: Tenant,
     pub placement: Option<Placement>,
+    /// The last migration of its database.
+    pub revision: Option<String>,
     /// Its labels and plan, if it has any.
     pub settings: Map<String, Value>,
     /// The limits that override those of its plan.
@@ -47,7 +49,8 @@ pub async fn get(cx: &Cx, store: &Store, tenant: &TenantRef) -> Result<TenantDet
         settings.insert("plan".to_owned(), subscription.plan.into());
         limits = subscription.overrides.0;
     }
-    Ok(TenantDetails { tenant, placement, settings, limits })
+    let revision = store.tenant(scope).database().get().await?.and_then(|database| database.revision);
+    Ok(TenantDetails { tenant, placement, revision, settings, limits })
 }
 
 /// Creates an active tenant. Checks, in this order: name and slug, that no tenant has the slug (ignoring case), and the

@@ -62,7 +62,12 @@ impl Caller {
 #[tokio::test]
 async fn every_rpc_admits_the_callers_of_the_matrix() {
     // In open manager mode every caller is admitted on the manager's paths.
-    let server = Setup::dev().env("KUBEOP_REQUIRE_AUTH", "true").start().await;
+    let server = Setup::dev()
+        .env("KUBEOP_REQUIRE_AUTH", "true")
+        // Where it is disabled, every caller learns that.
+        .env("TENANTRY_SELF_SERVICE_PROVISIONING", "true")
+        .start()
+        .await;
     let admin = server.admin();
     for (_, tenant) in &TENANTS[..2] {
         let info = format!(r#"{{"adminRoles":["{}"],"allowedClusters":["standalone"]}}"#, roles_of(tenant));
@@ -146,13 +151,14 @@ async fn verdict(server: &Server, caller: &Caller, row: &Row, tenant: &str) -> &
 }
 
 /// Values for request fields that do not name the tenant.
-const OTHERS: [(&str, &str); 9] = [
+const OTHERS: [(&str, &str); 10] = [
     ("namespace", "ns"),
     ("cluster", "standalone"),
     ("domain_id", "01900000-0000-7000-8000-000000000000"),
     ("grant_id", "01900000-0000-7000-8000-000000000000"),
     ("operation_id", "01900000-0000-7000-8000-000000000000"),
     ("host_id", "01900000-0000-7000-8000-000000000000"),
+    ("lease_id", "01900000-0000-7000-8000-000000000000"),
     ("token_id", "tok_01J7ST8Z0GFCQ9TCATDDY8V7GF"),
     ("rotation_id", "rot_01J7ST8Z0GFCQ9TCATDDY8V7GF"),
     ("version", "1"),

@@ -98,6 +98,37 @@ async fn the_check_reads_the_url_of_the_provisioner_and_prints_no_part_of_its_pa
 }
 
 #[tokio::test]
+async fn the_check_reads_what_provisioning_needs() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("0001_a.sql"), "SELECT 1").unwrap();
+    let good = directory.path().display().to_string();
+    let bao = [("TENANTRY_OPENBAO_ADDR", "http://127.0.0.1:8200"), ("TENANTRY_OPENBAO_TOKEN", "x")];
+    for (settings, refusal) in [
+        (vec![("TENANTRY_TENANT_MIGRATIONS", good.as_str()), ("TENANTRY_PROVISION_TIMEOUT", "5m")], None),
+        (
+            vec![("TENANTRY_TENANT_MIGRATIONS", "/nowhere")],
+            Some("(TENANTRY_TENANT_MIGRATIONS) is not usable: the directory cannot be read"),
+        ),
+        (
+            vec![("TENANTRY_PROVISION_TIMEOUT", "6m")],
+            Some("(TENANTRY_PROVISION_TIMEOUT) must be a duration from 100ms to 5m"),
+        ),
+        (vec![("TENANTRY_PROVISIONER_URL", "postgres://p:p@%2Frun%2Fpg/postgres")], None),
+        (
+            [&bao[..], &[("TENANTRY_PROVISIONER_URL", "postgres://p:p@%2Frun%2Fpg/postgres")]].concat(),
+            Some("OpenBAO needs a host name"),
+        ),
+        ([&bao[..], &[("TENANTRY_PROVISIONER_URL", "postgres://p:p@pg.example.com/postgres")]].concat(), None),
+    ] {
+        let setup = settings.iter().fold(Setup::dev(), |setup, (name, value)| setup.env(name, *value));
+        let output = setup.run(&["config", "check"]).await;
+        let text = all(&output);
+        assert_eq!(output.status.success(), refusal.is_none(), "{settings:?}: {text}");
+        assert!(refusal.is_none_or(|refusal| text.contains(refusal)), "{settings:?}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn the_check_names_what_is_wrong_with_certificates_and_quotes_nothing() {
     let home = tempfile::tempdir().unwrap();
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();

@@ -50,6 +50,8 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
             ("export TENANTRY_TRUSTED_PROXIES", "it sets a variable for a server that is started later"),
             ("TENANTRY_KEK=next.kek", "the server of the test does not hold the next key"),
             ("export BAO_ADDR", "tests/it/openbao/bootstrap.rs runs the script, with a server of its own"),
+            ("tenantry tenants migrate", "tests/it/provisioner/migrating.rs runs it, with servers of its own"),
+            ("sqlite3", "the client of SQLite is not among what the tests need"),
         ],
     ),
     ("docs/performance.md", &[("scripts/bench", "it builds the program as it is packaged, and measures for minutes")]),
@@ -59,7 +61,13 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     ("docs/style.md", &[]),
     (
         "docs/surfaces.md",
-        &[("DATABASE=http", "tests/it/database_leases/surface.rs makes these calls, with servers of its own")],
+        &[
+            (
+                "curl -H \"$AUTH\" -X POST",
+                "tests/it/controlplane/provisioning.rs makes these calls, with servers of its own",
+            ),
+            ("DATABASE=http", "tests/it/database_leases/surface.rs makes these calls, with servers of its own"),
+        ],
     ),
     ("docs/transcoding.md", &[]),
 ];

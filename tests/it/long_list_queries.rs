@@ -6,6 +6,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QuerySelect, QueryTrait, Statement};
 use tenantry::{
     base::{Access, Basis, Caller, Cx, Role, TenantRef, caller::CallerFacts, cx::CxFacts, error::Reason, names, text},
+    controlplane::migrations::pending_query,
     enrollment::{hosts, tokens},
     identity::{accounts::identities, grants, sessions::revocations::revoke_token},
     messaging::namespaces,
@@ -202,6 +203,10 @@ both_databases! {
         fill(&beside, 20_000, 0).await;
         let (backend, row) = (db.backend(), present(&beside).await.remove(0));
         people(&beside, 20_000, row.id.uuid()).await;
+        let databases = "INSERT INTO tenant_databases (tenant_id, created_at, updated_at, revision) \
+                         SELECT id, 0, 0, CASE WHEN created_at / 1000000 % 3 = 0 THEN '0001_a' ELSE '0002_b' END \
+                         FROM tenants WHERE created_at / 1000000 % 2 = 0";
+        beside.execute_unprepared(databases).await.unwrap();
         beside.execute_unprepared("ANALYZE").await.unwrap();
         // For the first page, and for a later one with most rows still to come.
         let mut plans = Vec::new();
@@ -216,6 +221,7 @@ both_databases! {
                 plans.push(plan(&beside, registry::query(order, &Status::PRESENT, place(id)).limit(1001)).await);
             }
             plans.push(plan(&beside, registry::names_query(backend, &Status::PRESENT, name.clone()).limit(1001)).await);
+            plans.push(plan(&beside, pending_query(backend, "0002_b", name.clone()).limit(1001)).await);
             plans.push(plan(&beside, identities::query(backend, name.clone()).limit(1001)).await);
             plans.push(plan(&beside, namespace_names_query(backend, row.id, name).limit(1001)).await);
             plans.push(plan(&beside, grants_query(None, None, id).limit(1001)).await);

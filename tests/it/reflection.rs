@@ -5,7 +5,10 @@ use std::process::Stdio;
 use prost_reflect::MethodDescriptor;
 use tokio::process::Command;
 
-use crate::harness::{self, grpc, server::Server};
+use crate::harness::{
+    self, grpc,
+    server::{Server, Setup},
+};
 
 /// Runs `buf curl` against the server; returns its output, or the error text of a failure.
 async fn buf(server: &Server, path: &str, arguments: &[&str]) -> Result<String, String> {
@@ -49,7 +52,7 @@ async fn every_service_is_listed_by_reflection() {
 
 #[tokio::test]
 async fn every_method_is_called_by_reflection() {
-    let server = Server::dev().await;
+    let server = Setup::dev().env("TENANTRY_SELF_SERVICE_PROVISIONING", "true").start().await;
     for method in grpc::methods() {
         // A new token for each call, because one of them ends its session.
         let token = server.setup().mint(&["--role", "platform_admin"]).await;

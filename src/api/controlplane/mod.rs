@@ -8,6 +8,7 @@ mod grant_service;
 mod host_registration_service;
 mod host_service;
 mod placement_service;
+mod provisioning_service;
 mod session_service;
 mod status_service;
 mod stub;
@@ -20,7 +21,8 @@ pub use self::{dialect::ControlPlaneDialect, stub::Stub};
 use self::{
     email_domain_service::EmailDomains, enrollment_token_service::EnrollmentTokens, grant_service::Grants,
     host_registration_service::HostRegistrations, host_service::Hosts, placement_service::Placements,
-    session_service::SessionTokens, status_service::Statuses, tenant_service::Tenants, user_service::Users,
+    provisioning_service::TenantProvisioning, session_service::SessionTokens, status_service::Statuses,
+    tenant_service::Tenants, user_service::Users,
 };
 use super::{Deps, handlers::controlplane::v1 as handlers};
 use crate::{
@@ -36,6 +38,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
         handlers::status_service::mount(Statuses { deps: deps() }),
         handlers::tenant_service::mount(Tenants { deps: deps() }),
         handlers::placement_service::mount(Placements { deps: deps() }),
+        handlers::provisioning_service::mount(TenantProvisioning { deps: deps() }),
         handlers::user_service::mount(Users { deps: deps() }),
         handlers::grant_service::mount(Grants { deps: deps() }),
         handlers::email_domain_service::mount(EmailDomains { deps: deps() }),

@@ -66,12 +66,13 @@ fn to_summary(tenant: Tenant) -> TenantSummary {
 }
 
 fn to_proto(details: TenantDetails) -> TenantMessage {
-    let TenantDetails { tenant, placement, settings, limits } = details;
+    let TenantDetails { tenant, placement, revision, settings, limits } = details;
     let given = |object: Map<String, Value>| (!object.is_empty()).then(|| to_struct(object));
     TenantMessage {
         placement: placement.map(|placement| placement_service::to_proto(tenant.id, placement)),
         settings: given(settings),
         limits: given(limits),
+        revision,
         id: tenant.id.dashed(),
         slug: tenant.name.to_string(),
         status: tenant.status.to_string(),

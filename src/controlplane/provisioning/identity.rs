@@ -8,7 +8,7 @@ use url::Host;
 use crate::{
     base::{Error, Result, error::Reason},
     openbao::{
-        OpenBao, SslMode,
+        Cause, OpenBao, OpenBaoError, SslMode,
         tenant_role::{self, Taken},
     },
     providers::provisioner::{Provisioner, TenantDatabase},
@@ -42,6 +42,28 @@ pub(super) async fn set_up(
     let (username, password) = provisioner.server().login();
     let login = tenant_role::Provisioner { username: username.to_owned(), password };
     Ok(tenant_role::set_up(bao, &tenant, &login).await?)
+}
+
+/// Stops new leases for a tenant that is no longer in use, and removes everything of one that was deleted. What suspends or deletes a tenant
+/// does so, too; this is for objects that were written at the same moment. Can be repeated.
+pub(super) async fn withdraw(
+    bao: &OpenBao,
+    provisioner: &Provisioner,
+    database: TenantDatabase<'_>,
+    names: &OpenBaoNames,
+    is_deleted: bool,
+) -> Result<()> {
+    let tenant = objects(provisioner, database, names)?;
+    if tenant_role::find_taken(bao, &tenant).await?.is_some() {
+        return Ok(());
+    }
+    if is_deleted {
+        return Ok(tenant_role::tear_down(bao, &tenant.connection, &tenant.role).await?);
+    }
+    match tenant_role::stop_leasing(bao, &tenant.connection).await {
+        Err(OpenBaoError { cause: Cause::NoConnection, .. }) => Ok(()),
+        stopped => Ok(stopped?),
+    }
 }
 
 /// The objects of a tenant. OpenBAO reaches the database at the address of the provisioner.

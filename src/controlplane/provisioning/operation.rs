@@ -89,6 +89,13 @@ impl StepName for Step {
     }
 }
 
+impl Step {
+    /// Whether objects in OpenBAO may have been written by an earlier attempt.
+    fn is_after_openbao(self) -> bool {
+        matches!(self, Self::SetUpOpenBao | Self::Record | Self::Migrate)
+    }
+}
+
 impl OperationKind for ProvisionTenant {
     const NAME: &'static str = "tenant.provision";
     const STEPS: &'static [Step] = Step::ALL;
@@ -102,7 +109,7 @@ impl OperationKind for ProvisionTenant {
         let tenant = turn.operation().tenant.ok_or_else(|| Error::internal("an operation without its tenant"))?;
         let done = self.work(turn, tenant, step, input).await;
         if let Err(error) = &done
-            && matches!(error.kind, Kind::FailedPrecondition | Kind::NotFound)
+            && is_final(error)
         {
             // The operation ends with this error.
             let details = json!({"step": step.as_str(), "reason": error.reason_name(), "cause": error.message});
@@ -114,16 +121,22 @@ impl OperationKind for ProvisionTenant {
 
 impl ProvisionTenant {
     async fn work(&self, turn: &Turn, tenant: TenantId, step: Step, input: &Input) -> Result<Report> {
-        self.check_tenant(tenant).await?;
         let database = TenantDatabase { tenant, name: &input.database, owner: &input.owner };
+        if let Err(ended) = self.check_tenant(tenant).await {
+            return Err(if step.is_after_openbao() { self.withdrawn(database, input, ended).await } else { ended });
+        }
         match step {
             Step::CreateOwner => self.provisioner.create_owner(database).await?,
             Step::CreateDatabase => self.provisioner.create_database(database).await?,
             Step::OpenDatabase => self.provisioner.open_database(database).await?,
-            Step::SetUpOpenBao => match &input.openbao {
-                Some(names) => identity::set_up(self.openbao()?, &self.provisioner, database, names).await?,
-                None => return Ok(Report::done(0)),
-            },
+            Step::SetUpOpenBao => {
+                let Some(names) = &input.openbao else { return Ok(Report::done(0)) };
+                identity::set_up(self.openbao()?, &self.provisioner, database, names).await?;
+                // A suspension or a deletion meanwhile may have come before what was written.
+                if let Err(ended) = self.check_tenant(tenant).await {
+                    return Err(self.withdrawn(database, input, ended).await);
+                }
+            }
             Step::Record => return turn.write(&self.store, (tenant, input.openbao.clone()), record).await,
             Step::Migrate => {
                 let openbao_role = input.openbao.as_ref().map(|names| names.role.as_str());
@@ -144,6 +157,20 @@ impl ProvisionTenant {
         })
     }
 
+    /// The error of a tenant that is no longer in use, after its logins were stopped; another one if they could not be stopped yet.
+    async fn withdrawn(&self, database: TenantDatabase<'_>, input: &Input, ended: Error) -> Error {
+        let (Some(openbao), Some(names)) = (&self.openbao, &input.openbao) else { return ended };
+        if !is_final(&ended) {
+            return ended;
+        }
+        // Not one that can still be restored.
+        let is_deleted = ended.reason == Reason::TenantNotFound && ended.kind == Kind::FailedPrecondition;
+        match identity::withdraw(openbao, &self.provisioner, database, names, is_deleted).await {
+            Ok(()) => ended,
+            Err(error) => error,
+        }
+    }
+
     /// Fails if the tenant was deleted or suspended since the call.
     async fn check_tenant(&self, tenant: TenantId) -> Result<()> {
         match tenants::find(&self.store, &TenantRef::Id(tenant)).await? {
@@ -160,6 +187,11 @@ impl ProvisionTenant {
         let cx = Cx::system(Self::NAME, self.store.clock().clone());
         AuditRecord { tenant: Some(tenant), target: operation.target.clone(), details, ..AuditRecord::of(&cx, outcome) }
     }
+}
+
+/// Whether the operation ends with an error.
+fn is_final(error: &Error) -> bool {
+    matches!(error.kind, Kind::FailedPrecondition | Kind::NotFound)
 }
 
 /// Fails unless the tenant is in use.

@@ -1,6 +1,6 @@
 //! A connection to the database of a tenant, as a login that acts as its owner, which applies migrations.
 //!
-//! The programs of the tenant have the same rights in the database, so nothing in it is trusted: a trigger or a function of theirs may
+//! The programs of the tenant have the same rights in the database, so nothing in it is trusted: their triggers and functions may
 //! run in this connection. The login can do nothing that they cannot do. In particular, it is never the provisioner.
 
 use std::time::Duration;

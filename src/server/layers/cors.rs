@@ -18,7 +18,10 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::request_id;
-use crate::auth::{Origins, authn::csrf};
+use crate::{
+    auth::{Origins, authn::csrf},
+    base::error::OPERATION_ID,
+};
 
 /// How long a browser may cache the result of a preflight.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -134,6 +137,13 @@ fn request_headers() -> Vec<HeaderName> {
 
 /// Headers that pages may read.
 fn response_headers() -> Vec<HeaderName> {
-    let ours = ["idempotent-replayed", "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding"];
+    let ours = [
+        "idempotent-replayed",
+        OPERATION_ID,
+        "grpc-status",
+        "grpc-message",
+        "grpc-status-details-bin",
+        "grpc-encoding",
+    ];
     [request_id::HEADER, RETRY_AFTER, ETAG].into_iter().chain(ours.map(HeaderName::from_static)).collect()
 }

@@ -4,6 +4,7 @@ mod enrollment;
 mod grants;
 mod hosts;
 mod modes;
+mod provisioning;
 mod rest;
 mod rules;
 mod sessions;

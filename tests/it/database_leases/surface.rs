@@ -194,6 +194,19 @@ both_databases! {
     }
 }
 
+#[tokio::test]
+async fn settings_that_make_no_sense_are_refused() {
+    for (name, value, wanted) in [
+        ("TENANTRY_SUSPEND_DISCONNECTS", "true", "must be set only together with provisioner_url"),
+        ("TENANTRY_SUSPEND_DISCONNECTS", "maybe", "must be true or false"),
+        ("TENANTRY_MAX_DATABASE_LEASES", "0", "must be a whole number from 1 to 100000"),
+    ] {
+        let output = Setup::dev().env(name, value).run(&["config", "check"]).await;
+        let text = crate::commands::output_text(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.code() == Some(1) && text.contains(wanted), "{name}={value}: {text}");
+    }
+}
+
 /// Without what differs between runs: the port of the database server, the names of logins, ids of other surfaces, and times.
 fn masked(text: &str, port: u16) -> String {
     let text = text.replace(&format!(":{port},"), ":<port>,").replace("<not the documented form of a time>", "<time>");

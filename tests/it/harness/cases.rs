@@ -52,8 +52,9 @@ pub enum Before {
     Step(Step),
 }
 
-/// A call. `$name` in its texts is a value taken from an earlier response; `$T` is a tag unique to the run, and `$CSR` a
-/// certificate signing request of it. The time `$NOW` is the present, and the text `$SOON` the time in an hour.
+/// A call. `$name` in its texts is a value taken from an earlier response; `$T` is a tag unique to the run, `$W` one of the world, for
+/// names on servers that worlds share, and `$CSR` a certificate signing request of the run. The time `$NOW` is the present, and the text
+/// `$SOON` the time in an hour.
 #[derive(Deserialize)]
 pub struct Step {
     /// Service and method, relative to `tenantry.`; `rows/device` and `rows/gateway` insert the rows of an enrolled one,
@@ -79,6 +80,8 @@ pub struct World {
     grpc: Grpc,
     /// Number of runs started.
     runs: AtomicU32,
+    /// Unique among the worlds that use the same database server of tenants.
+    tag: String,
     pub db: DatabaseConnection,
     pub methods: BTreeMap<String, MethodDescriptor>,
     preludes: BTreeMap<String, Vec<Step>>,
@@ -94,12 +97,19 @@ impl World {
     /// Starts a server for cases with these preludes.
     pub async fn start(preludes: BTreeMap<String, Vec<Step>>) -> Self {
         // Hashing passwords is slow, and a busy machine must not make the test fail.
-        let setup = Setup::dev().env("TENANTRY_REQUEST_TIMEOUT", "5m").env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1");
+        let provisioner = std::env::var("TENANTRY_TEST_POSTGRES_URL").expect("scripts/with-postgres sets it");
+        let setup = Setup::dev()
+            .env("TENANTRY_REQUEST_TIMEOUT", "5m")
+            .env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1")
+            .env("TENANTRY_PROVISIONER_URL", provisioner)
+            .env("TENANTRY_PROVISION_TIMEOUT", "5m")
+            .env("TENANTRY_SELF_SERVICE_PROVISIONING", "true");
         let server = setup.start().await;
         let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
         let methods = grpc::methods().into_iter().map(|method| (short(&method), method)).collect();
         let (grpc, db) = (Grpc::new(server.address()), Database::connect(url).await.unwrap());
-        Self { server, grpc, runs: AtomicU32::new(0), db, methods, preludes }
+        let tag = format!("w{:08x}", rand::random::<u32>());
+        Self { server, grpc, runs: AtomicU32::new(0), tag, db, methods, preludes }
     }
 
     /// Makes the preparing calls of a case. Each run has its own client address, so that failed logins of one run
@@ -107,11 +117,9 @@ impl World {
     pub async fn begin(&self, case: &Case, tag: &str) -> (Grpc, Taken) {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let grpc = self.grpc.clone().client(Ipv4Addr::from_bits(0x0a00_0001 + run).to_string());
-        let mut taken = BTreeMap::from([
-            ("T".to_owned(), Json::from(tag)),
-            ("CSR".to_owned(), Json::from(enroll::csr())),
-            ("SOON".to_owned(), Json::from(soon())),
-        ]);
+        let (csr, soon) = (Json::from(enroll::csr()), Json::from(soon()));
+        let given = [("T", Json::from(tag)), ("W", Json::from(self.tag.as_str())), ("CSR", csr), ("SOON", soon)];
+        let mut taken: Taken = given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         for before in &case.before {
             let steps = match before {
                 Before::Prelude(name) => self.preludes[name].as_slice(),

@@ -170,7 +170,7 @@ impl Answer {
     /// The response as golden files contain it: the status, the headers that the contract specifies, the body.
     pub fn shown(&self) -> String {
         let mut shown = format!("{}\n", self.status);
-        for name in ["content-type", "allow", "location", "www-authenticate", "etag"] {
+        for name in ["content-type", "allow", "location", "www-authenticate", "etag", "operation-id"] {
             if let Some(value) = self.header(name) {
                 writeln!(shown, "{name}: {value}").unwrap();
             }

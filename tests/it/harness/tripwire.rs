@@ -32,6 +32,7 @@ struct State {
     /// Whether the connection ends there. Otherwise it only becomes silent.
     cuts: AtomicBool,
     tripped: Notify,
+    disarmed: Notify,
 }
 
 impl Tripwire {
@@ -53,9 +54,11 @@ impl Tripwire {
         self.state.left.store(piece, Ordering::SeqCst);
     }
 
-    /// Forwards everything. Returns whether it had stopped.
+    /// Forwards everything, and ends the connections that became silent. Returns whether it had stopped.
     pub fn disarm(&self) -> bool {
-        self.state.left.swap(-1, Ordering::SeqCst) == 0
+        let had_stopped = self.state.left.swap(-1, Ordering::SeqCst) == 0;
+        self.state.disarmed.notify_waiters();
+        had_stopped
     }
 
     /// Waits until it stops.
@@ -95,12 +98,16 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, state: &State) {
                     return;
                 }
                 if trips {
+                    let disarmed = state.disarmed.notified();
                     state.tripped.notify_one();
                     if state.cuts.load(Ordering::SeqCst) {
                         return;
                     }
                     // Silence, until the client gives up.
-                    let _ = client.read(&mut from_client).await;
+                    tokio::select! {
+                        _ = client.read(&mut from_client) => {}
+                        () = disarmed => {}
+                    }
                     return;
                 }
             }

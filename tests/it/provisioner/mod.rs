@@ -3,9 +3,12 @@
 mod crashes;
 mod databases;
 mod faults;
+mod migrating;
 mod openbao;
 mod operations;
 mod rights;
+mod routes;
+pub mod stage;
 pub mod starting;
 
 use std::collections::BTreeSet;

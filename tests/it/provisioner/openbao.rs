@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tenantry::{
-    base::{Secret, TenantRef},
+    base::{Secret, TenantRef, error::Reason},
     controlplane::{
         migrations::TenantMigrations,
         provisioning::{self, AutoPlacement, ProvisionTenant, Provisioning, Site},
@@ -28,7 +28,7 @@ pub async fn client(bao: &OpenBaoServer) -> OpenBao {
     OpenBao::new(OpenBaoSettings { timeout: Duration::from_secs(2), ..settings }).unwrap()
 }
 
-/// The servers, and a server of ours that runs provisioning.
+/// The servers, and the jobs of our server, which run provisioning.
 struct Peers {
     place: Place,
     bao: Arc<OpenBaoServer>,
@@ -133,7 +133,7 @@ both_databases! {
             is_failed_at(&operations::failed(&db, &started).await, cause);
             let error = provisioning::finish(&platform_cx("x"), &db, &started, Duration::ZERO).await.unwrap_err();
             let expected = format!("Tenant provisioning failed at set up OpenBAO: {cause}; the operation {} continues", started.operation);
-            assert_eq!((error.to_string(), error.operation), (expected, Some(started.operation)));
+            assert_eq!((error.to_string(), error.operation.as_deref()), (expected, Some(&started.operation)));
             match state {
                 "sealed" => peers.bao.unseal().await,
                 _ => peers.bao.signal("CONT").await,
@@ -175,13 +175,39 @@ both_databases! {
             ("beta", "the name is taken: the role beta-role of OpenBAO belongs to another database"),
         ] {
             let error = peers.provision(&db, slug).await.unwrap_err();
-            assert_eq!(error.reason, tenantry::base::error::Reason::DatabaseNameTaken);
+            assert_eq!(error.reason, Reason::DatabaseNameTaken);
             assert_eq!(error.to_string(), format!("Tenant provisioning failed at set up OpenBAO: {cause}"));
         }
         let kept = peers.bao.admin(Method::GET, "database/config/acme", Value::Null).await;
         assert_eq!(kept["data"]["connection_details"]["connection_url"], url("postgres"));
         let kept = peers.bao.admin(Method::GET, "database/roles/beta-role", Value::Null).await;
         assert_eq!(kept["data"]["db_name"], "other");
+        peers.jobs.end(PATIENCE).await;
+    }
+
+    async fn a_tenant_that_is_suspended_or_deleted_meanwhile_gets_no_logins(db: TestDb) {
+        let peers = Peers::start(&db, Place::of_18().await).await;
+        for (slug, is_deleted) in [("acme", false), ("beta", true)] {
+            peers.provision(&db, slug).await.unwrap();
+            let tenant = TenantRef::parse(slug);
+            peers.bao.signal("STOP").await;
+            let started = peers.begin(&db, &tenant).await;
+            operations::failed(&db, &started).await;
+            match is_deleted {
+                true => starting::delete(&db, &tenant, slug).await,
+                false => crate::rows::sql(&db, "UPDATE tenants SET status = 'suspended'".to_owned()).await.unwrap(),
+            }
+            peers.bao.signal("CONT").await;
+            operations::hurry(&db).await;
+            let error = operations::finish(&db, &started).await.unwrap_err();
+            let reason = if is_deleted { Reason::TenantNotFound } else { Reason::TenantNotActive };
+            assert_eq!(error.reason, reason, "{error}");
+            let connection = peers.app.find_connection(&slug.parse().unwrap()).await.unwrap();
+            let allowed = connection.map(|connection| connection.allowed_roles);
+            assert_eq!(allowed, if is_deleted { None } else { Some(Vec::new()) });
+            let role = peers.app.find_role(&format!("{slug}-role").parse().unwrap()).await.unwrap();
+            assert_eq!(role.is_none(), is_deleted);
+        }
         peers.jobs.end(PATIENCE).await;
     }
 

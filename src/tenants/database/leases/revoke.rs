@@ -1,5 +1,7 @@
 //! The revocation of leases that were ended.
 
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::{fault, purpose};
 use crate::{
     base::{Error, Result, TenantScope},
@@ -11,8 +13,9 @@ use crate::{
     tenants::database::Databases,
 };
 
-/// How many leases are read at a time.
+/// How many leases are read at a time, and how many of them are revoked at the same time.
 const PAGE: u64 = 100;
+const CONCURRENT: usize = 8;
 
 /// Revokes an ended lease, and forgets it.
 pub(super) async fn revoke(databases: &Databases, lease: &DatabaseLeaseRow) -> Result<()> {
@@ -33,9 +36,8 @@ pub(in crate::tenants::database) async fn revoke_ended(databases: &Databases, sc
         let page = databases.store.tenant(scope).database_leases().to_revoke(after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id);
-        for lease in &page {
-            revoke(databases, lease).await?;
-        }
+        let leases = stream::iter(page).map(Ok::<_, Error>);
+        leases.try_for_each_concurrent(CONCURRENT, async |lease| revoke(databases, &lease).await).await?;
     }
 }
 
