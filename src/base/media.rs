@@ -7,6 +7,7 @@ use http::{
     HeaderMap, HeaderValue,
     header::{ACCEPT, CONTENT_TYPE},
 };
+use transcoder::fields::{essence, items, weight};
 
 /// A variant of gRPC, by the media type of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +36,13 @@ const FAMILY: &str = "application/grpc";
 impl GrpcForm {
     /// The variant of a request, by its `Content-Type`. `None` if it is not gRPC with protobuf messages.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        Self::of_type(essence(headers.get(CONTENT_TYPE)?)?)
+        Self::of_type(essence(headers.get(CONTENT_TYPE)?.as_bytes()))
     }
 
     /// Whether a request is gRPC, with any codec.
     pub fn is_meant(headers: &HeaderMap) -> bool {
-        let split =
-            headers.get(CONTENT_TYPE).and_then(essence).and_then(|essence| essence.split_at_checked(FAMILY.len()));
+        let essence = headers.get(CONTENT_TYPE).map(|value| essence(value.as_bytes()));
+        let split = essence.and_then(|essence| essence.split_at_checked(FAMILY.len()));
         split.is_some_and(|(family, rest)| {
             family.eq_ignore_ascii_case(FAMILY) && (rest.is_empty() || rest.starts_with(['+', '-']))
         })
@@ -73,33 +74,36 @@ impl GrpcForm {
     }
 }
 
-/// The media type without its parameters.
-fn essence(value: &HeaderValue) -> Option<&str> {
-    Some(value.to_str().ok()?.split(';').next()?.trim())
-}
-
 /// The variants in `Accept`, each with its weight in thousandths.
 fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (GrpcForm, u16)> {
-    let texts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(',')).filter_map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let form = GrpcForm::of_type(parts.next()?)?;
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        let weight: f32 = weight.map_or(1.0, |weight| weight.trim().parse().unwrap_or_default());
-        // In bounds, so the cast is exact enough.
-        Some((form, (weight.clamp(0.0, 1.0) * 1000.0).round() as u16))
-    })
+    items(headers, ACCEPT).filter_map(|range| Some((GrpcForm::of_type(essence(range))?, weight(range))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn headers(content_type: &str, accept: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
-        headers.insert(ACCEPT, accept.parse().unwrap());
-        headers
+    fn headers(content_type: impl AsRef<[u8]>, accept: impl AsRef<[u8]>) -> HeaderMap {
+        let value = |text: &[u8]| HeaderValue::from_bytes(text).unwrap();
+        let (content_type, accept) = (value(content_type.as_ref()), value(accept.as_ref()));
+        HeaderMap::from_iter([(CONTENT_TYPE, content_type), (ACCEPT, accept)])
+    }
+
+    #[test]
+    fn octets_beyond_ascii_hide_nothing_else() {
+        let of = |content_type: &[u8]| GrpcForm::of(&headers(content_type, "*/*"));
+        assert_eq!(of(b"application/grpc-web+proto; x=\"\xfc\""), Some(GrpcForm::Web));
+        assert_eq!(of("application/grpc; x=\"\u{fc};\"".as_bytes()), Some(GrpcForm::Native));
+        assert_eq!(of(b"application/grpc-web+pr\xf6to"), None);
+        assert!(GrpcForm::is_meant(&headers(b"application/grpc+json;x=\xfc", "*/*")));
+        for accept in [
+            &b"\xff, application/grpc-web-text"[..],
+            b"a/b;x=\"\xfc\", application/grpc-web-text",
+            b"a/b;x=\"\xfc, application/grpc-web\", application/grpc-web;q=0.1, application/grpc-web-text;x=\xfc;q=0.5",
+        ] {
+            let answer = GrpcForm::Web.of_answer(&headers("application/grpc-web", accept));
+            assert_eq!(answer, GrpcForm::WebText, "{}", accept.escape_ascii());
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod drain;
 pub mod enrolled;
 pub mod error;
 pub mod expiring_cache;
+pub mod host;
 pub mod ids;
 pub mod keyed_call;
 pub mod media;

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use url::Url;
 
+use super::host::is_host;
+
 /// The base of the server's paths, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(String);
@@ -27,7 +29,7 @@ impl FromStr for PublicUrl {
     fn from_str(text: &str) -> Result<Self, ()> {
         let url = Url::parse(text).map_err(drop)?;
         let is_plain = url.username().is_empty() && url.password().is_none();
-        let is_base = url.query().is_none() && url.fragment().is_none() && url.has_host();
+        let is_base = url.query().is_none() && url.fragment().is_none() && url.host_str().is_some_and(is_host);
         if !matches!(url.scheme(), "http" | "https") || !is_plain || !is_base {
             return Err(());
         }
@@ -47,9 +49,16 @@ mod tests {
             at("HTTPS://Example.com:8443/tenantry/"),
             Ok("https://example.com:8443/tenantry/v1/enroll".to_owned())
         );
-        for bad in
-            ["", "example.com", "ftp://example.com", "https://u:p@example.com", "https://example.com/?a=b", "https://"]
-        {
+        for bad in [
+            "",
+            "example.com",
+            "ftp://example.com",
+            "https://u:p@example.com",
+            "https://example.com/?a=b",
+            "https://",
+            "https://h;password=x",
+            "https://h,i",
+        ] {
             assert_eq!(at(bad), Err(()), "{bad}");
         }
     }

@@ -15,7 +15,11 @@ use crate::{
         Secret, pem, private_file,
         setting_file::{self, DEV_MARK},
     },
-    controlplane::{licensing::is_feature, migrations::TenantMigrations, provisioning::check_address},
+    controlplane::{
+        licensing::{FEATURES, is_feature},
+        migrations::TenantMigrations,
+        provisioning::check_address,
+    },
     openbao::{Credential, InvalidName, OpenBao, OpenBaoSettings, SecretId, transit},
     providers::provisioner::Provisioner,
     server::{Tls, logs, tls::TlsError},
@@ -326,11 +330,17 @@ impl Reader<'_> {
     }
 }
 
-/// Unknown features may belong to another part of the platform, or be misspelt. Without TLS, everyone on the path to OpenBAO can
-/// read its tokens.
+/// Unknown features may belong to another part of the platform, or be misspelt. They are not repeated, because they may be misplaced
+/// secrets. Without TLS, everyone on the path to OpenBAO can read its tokens.
 fn warnings(config: &Config) -> Vec<String> {
-    let unknown = config.features.iter().filter(|word| !is_feature(word));
-    let shown = unknown.map(|word| format!("features (TENANTRY_FEATURES) has {word:?}, which is not a known feature"));
+    let unknown = config.features.iter().enumerate().filter(|(_, word)| !is_feature(word));
+    let shown = unknown.map(|(at, _)| {
+        let known = FEATURES.join(", ");
+        format!(
+            "features (TENANTRY_FEATURES) has an unknown feature at position {}; the known ones are {known}",
+            at + 1
+        )
+    });
     let plain = config.openbao.iter().filter(|bao| !bao.address.is_https() && !bao.address.is_loopback());
     let plain = plain.map(|_| {
         "openbao_addr (TENANTRY_OPENBAO_ADDR) has no https://, so tokens and passwords cross the network unencrypted".to_owned()

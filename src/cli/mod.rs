@@ -33,6 +33,7 @@ use std::{
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::config::{Config, ConfigError, Found};
+use crate::server::survive_the_limit_of_files;
 
 /// One control plane for multi-tenant platforms.
 ///
@@ -110,6 +111,9 @@ enum Command {
 
 /// Runs the command of this process. Exit codes: 0 for success, 1 for failure, 2 for wrong usage.
 pub fn main() -> ExitCode {
+    if let Err(error) = survive_the_limit_of_files() {
+        output::complain(format_args!("warning: a limit for the size of files would end this process: {error}"));
+    }
     run(std::env::args_os())
 }
 

@@ -7,6 +7,9 @@ const FEATURE: &str = "multitenancy";
 /// The name that stands for every feature.
 const ALL: &str = "all";
 
+/// The known features.
+pub const FEATURES: [&str; 2] = [ALL, FEATURE];
+
 /// The state of multi-tenancy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Multitenancy {
@@ -57,7 +60,7 @@ impl MultitenancySettings {
 
 /// Whether a feature of the license is known here, ignoring case.
 pub fn is_feature(word: &str) -> bool {
-    [ALL, FEATURE].iter().any(|known| word.eq_ignore_ascii_case(known))
+    FEATURES.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 impl Multitenancy {

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use url::{Host, Url};
 
+use crate::base::host::is_host;
+
 /// Maximum length of a name, in bytes.
 const LONGEST: usize = 255;
 
@@ -23,7 +25,7 @@ impl FromStr for Address {
         let url = Url::parse(text).map_err(|_| InvalidAddress)?;
         let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
         let is_root = url.path() == "/" && url.fragment().is_none();
-        if matches!(url.scheme(), "http" | "https") && url.host().is_some() && plain && is_root {
+        if matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(is_host) && plain && is_root {
             Ok(Self(url))
         } else {
             Err(InvalidAddress)
@@ -132,6 +134,7 @@ mod tests {
             "https://bao.example.com/#x",
             "https://token@bao.example.com",
             "https://a:b@bao.example.com",
+            "https://bao.example.com;password=x",
             "",
         ] {
             assert_eq!(bad.parse::<Address>(), Err(InvalidAddress), "{bad}");

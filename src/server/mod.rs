@@ -27,5 +27,5 @@ pub mod tls;
 mod turns;
 
 pub use app::{App, Sockets};
-pub use signals::Signals;
+pub use signals::{Signals, survive_the_limit_of_files};
 pub use tls::Tls;

@@ -1,8 +1,12 @@
-//! The signals that end a server, SIGTERM and SIGINT, and SIGHUP, which reloads its certificate.
+//! The signals that end a server, SIGTERM and SIGINT, SIGHUP, which reloads its certificate, and SIGXFSZ, which must not
+//! end it.
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 /// Receives the signals that arrive from its creation on.
 pub struct Signals {
@@ -50,4 +54,12 @@ impl Hangups {
     pub(super) async fn next(&mut self) {
         let _ = self.0.recv().await;
     }
+}
+
+/// Makes a write beyond the limit for files (`ulimit -f`) fail with EFBIG, from now on. By default, SIGXFSZ ends the process. The signal is
+/// handled and not ignored, because the programs that this one starts would inherit that.
+pub fn survive_the_limit_of_files() -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    // The handler stays when the runtime ends.
+    runtime.block_on(async { signal(SignalKind::from_raw(libc::SIGXFSZ)) }).map(drop)
 }

@@ -49,6 +49,21 @@ async fn a_log_on_a_full_disk_loses_only_lines() {
 }
 
 #[tokio::test]
+async fn a_log_at_the_limit_of_its_file_loses_only_lines() {
+    const LIMIT: u64 = 16 << 20;
+    let setup = Setup::dev().largest_file(LIMIT);
+    let log = File::options().create(true).append(true).open(setup.home().join("log")).unwrap();
+    log.set_len(LIMIT).unwrap();
+    let server = setup.launch_logging_to(log.into()).await;
+    is_served(&server).await;
+    eventually("lost lines to be counted", async || {
+        (metric(&server, "tenantry_log_lines_lost_total").await >= CALLS as f64).then_some(())
+    })
+    .await;
+    ends_well(server).await;
+}
+
+#[tokio::test]
 async fn a_log_without_a_reader_loses_only_lines() {
     let (reader, writer) = std::io::pipe().unwrap();
     let server = Setup::dev().launch_logging_to(Stdio::from(writer)).await;

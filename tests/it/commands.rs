@@ -116,6 +116,40 @@ async fn unwritable_output_causes_no_panic_and_undoes_nothing() {
     assert_eq!(command.stdout(full()).stderr(full()).status().await.unwrap().code(), Some(1));
 }
 
+/// The system sends a signal for such a write, which ends a process by default.
+#[tokio::test]
+async fn output_to_a_file_at_its_limit_causes_no_signal_and_undoes_nothing() {
+    const LIMIT: u64 = 16 << 20;
+    let setup = Setup::dev().largest_file(LIMIT);
+    let file = password_file(&setup, PASSWORD);
+    let full = || {
+        let full = fs::OpenOptions::new().create(true).append(true).open(setup.home().join("output")).unwrap();
+        full.set_len(LIMIT).unwrap();
+        full
+    };
+    let all: [(&[&str], i32); 6] = [
+        (&["migrate", "up"], 0),
+        (&["users", "create", "--admin", "ops", "--password-file", &file], 0),
+        (&["config", "check"], 0),
+        (&["openapi"], 1),
+        (&["completions", "bash"], 1),
+        (&["--help"], 1),
+    ];
+    for (arguments, status) in all {
+        let mut command = setup.command(arguments);
+        let child = command.stdout(full()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("an end").unwrap();
+        let text = output_text(&output);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}: {text}", output.status);
+        assert!(text.contains("cannot write to standard output"), "{arguments:?}: {text}");
+    }
+    // Neither message can be written.
+    let mut command = setup.command(&["config", "check"]);
+    command.env("TENANTRY_LOG", "a=b=c");
+    assert_eq!(command.stdout(full()).stderr(full()).status().await.unwrap().code(), Some(1));
+    assert_eq!(setup.command(&["no-such-command"]).stderr(full()).status().await.unwrap().code(), Some(2));
+}
+
 #[tokio::test]
 async fn a_data_directory_is_taken_literally() {
     for name in ["x%41", "feature%2Fx", "a?b", "a#b", "file:x", "two words", "Größe", ":memory:", "sqlite:y"] {

@@ -77,6 +77,72 @@ async fn the_check_prints_no_part_of_a_secret() {
 }
 
 #[tokio::test]
+async fn the_check_prints_no_part_of_a_secret_after_an_unusual_separator() {
+    for url in [
+        "postgres://u%3ASecret%40h/db",
+        "postgres://u%40Secret/db",
+        "postgres:///u:Secret%40h/db",
+        "postgres://h;password=Secret/db",
+        "postgres://h,password=Secret/db",
+        "postgres://h/db%3Fpassword=Secret",
+        "postgres://h/db|Secret",
+        "postgres://u@h/db;password=Secret",
+        "postgres://u@h/db&password=Secret",
+        "postgres://u@h/db,password=Secret",
+        "postgres://u@h/db password=Secret",
+        "postgres://u@h/db:Secret",
+    ] {
+        for variable in ["TENANTRY_DATABASE_URL", "TENANTRY_PROVISIONER_URL"] {
+            let text = all(&Setup::dev().env(variable, url).run(&["config", "check"]).await);
+            assert!(text.contains("database_url") && !text.contains("Secret"), "{variable} {url}: {text}");
+        }
+    }
+    for (variable, value) in [
+        ("TENANTRY_PUBLIC_URL", "https://h;password=Secret"),
+        ("TENANTRY_OPENBAO_ADDR", "https://h;password=Secret"),
+        ("TENANTRY_CORS_ORIGINS", "https://h;password=secret"),
+        ("TENANTRY_WAREHOUSE_EDGE_HOST", "h;password=Secret"),
+        ("TENANTRY_FEATURES", "all, Secret"),
+    ] {
+        let text = all(&Setup::dev().env(variable, value).run(&["config", "check"]).await);
+        assert!(text.contains(variable) && !text.to_lowercase().contains("secret"), "{variable}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_feature_is_named_by_its_position_alone() {
+    let setup = Setup::dev().env("TENANTRY_FEATURES", "all, hunter2");
+    let wanted =
+        "features (TENANTRY_FEATURES) has an unknown feature at position 2; the known ones are all, multitenancy";
+    let check = setup.run(&["config", "check"]).await;
+    let text = all(&check);
+    assert!(check.status.success() && text.contains(wanted) && !text.contains("hunter2"), "{text}");
+    let server = setup.start().await;
+    let log = server.log();
+    assert!(log.contains(wanted) && !log.contains("hunter2"), "{log}");
+}
+
+#[tokio::test]
+async fn a_start_refuses_what_the_check_refuses() {
+    for (settings, wanted) in [
+        ([("TENANTRY_LISTEN", "127.0.0.1:1,127.0.0.1:1"), ("TENANTRY_LOG", "info")], "listen (TENANTRY_LISTEN)"),
+        (
+            [("TENANTRY_LISTEN", "127.0.0.1:1"), ("TENANTRY_MTLS_LISTEN", "0.0.0.0:1")],
+            "mtls_listen (TENANTRY_MTLS_LISTEN)",
+        ),
+        ([("TENANTRY_TRUST_REFRESH", "100000d"), ("TENANTRY_LOG", "info")], "a duration from 1s to 7d"),
+        ([("TENANTRY_GATEWAY_HEARTBEAT", "99999999999d"), ("TENANTRY_LOG", "info")], "a duration from 1s to 1d"),
+    ] {
+        let setup = settings.into_iter().fold(Setup::dev(), |setup, (name, value)| setup.env(name, value));
+        for command in [&["config", "check"][..], &["config", "check", "--production"], &["serve"], &["dev"]] {
+            let output = setup.run(command).await;
+            let text = all(&output);
+            assert!(output.status.code() == Some(1) && text.contains(wanted), "{command:?}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_check_reads_the_url_of_the_provisioner_and_prints_no_part_of_its_password() {
     for (url, shown) in [
         ("postgres://app:Sup3rSecret@db:5433/postgres", Some("postgres://***@db:5433/postgres")),

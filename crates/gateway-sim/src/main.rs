@@ -1,6 +1,8 @@
 //! `tenantry-gateway-sim`: simulated gateways with real enrollments, streams and verification.
 
 use std::{
+    fmt::Display,
+    io::{self, Write as _},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -9,7 +11,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use tenantry_gateway_sim::{Clock, Fleet, Percentiles, Plan, Publisher, Route, Selected};
 use tenantry_proto::edge::v1::Material;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{sleep, timeout},
+};
 
 /// Enrolls simulated gateways, holds their streams, verifies and acknowledges what they get, and reports how long it takes.
 #[derive(Debug, Parser)]
@@ -61,6 +66,9 @@ const APPLIED: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    // By default, the signal ends the process when standard output is a file that has reached its limit (`ulimit -f`). With
+    // a handler, the write fails.
+    let _unread = signal(SignalKind::from_raw(libc::SIGXFSZ)).context("signals cannot be caught")?;
     let arguments = Arguments::parse();
     let plan = Plan {
         server: Route::new(&arguments.server, authorities(arguments.ca.as_ref())?)?,
@@ -73,7 +81,7 @@ async fn main() -> Result<()> {
     let enrolled = plan.enroll(&arguments.token, arguments.gateways).await?;
     let seconds = began.elapsed().as_secs_f64();
     let rate = enrolled.len() as f64 / seconds;
-    println!("enrolled {} gateways in {seconds:.2} s: {rate:.0}/s", enrolled.len());
+    say(format_args!("enrolled {} gateways in {seconds:.2} s: {rate:.0}/s", enrolled.len()))?;
     let mut fleet = plan.start(enrolled)?;
     if arguments.publish > 0 {
         publish(&arguments, &plan, &fleet).await?;
@@ -113,27 +121,32 @@ async fn publish(arguments: &Arguments, plan: &Plan, fleet: &Fleet) -> Result<()
         let applied = applied.with_context(|| format!("not all gateways have applied version {version}"))?;
         let times = Percentiles::of(applied.into_iter().map(|at| at.duration_since(began)));
         let of = |percent| times.at(percent).as_secs_f64() * 1e3;
-        println!(
+        say(format_args!(
             "version {version}: answered after {:.1} ms; applied after {:.1} ms (p50), {:.1} ms (p99), {:.1} ms (last)",
             answered.as_secs_f64() * 1e3,
             of(50),
             of(99),
             of(100),
-        );
+        ))?;
     }
     Ok(())
 }
 
 fn summary(fleet: &mut Fleet) -> Result<()> {
     let (refusals, ends) = (fleet.progress.refusals(), fleet.progress.ends());
-    println!(
+    say(format_args!(
         "applied {} updates of policies; {} gateways are running",
         fleet.progress.updates(Material::GatewayPolicy),
         fleet.running()
-    );
-    ends.iter().for_each(|end| println!("ended: {end}"));
+    ))?;
+    ends.iter().try_for_each(|end| say(format_args!("ended: {end}")))?;
     if let Some(first) = refusals.first() {
         bail!("{} updates were refused, the first one by {first}", refusals.len());
     }
     Ok(())
+}
+
+/// Writes a line to standard output.
+fn say(line: impl Display) -> Result<()> {
+    writeln!(io::stdout().lock(), "{line}").context("cannot write to standard output")
 }

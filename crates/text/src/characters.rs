@@ -33,7 +33,10 @@ impl fmt::Display for Refused {
         let code = u32::from(self.character);
         let why = match self.character.is_control() {
             true => "it is a control character",
-            false if is_mark(self.character) => "a combining mark needs a character before it",
+            // Variation selectors are marks, too.
+            false if is_mark(self.character) && !is_ignorable(self.character) => {
+                "a combining mark needs a character before it"
+            }
             false => "it is invisible or changes how other characters are displayed",
         };
         write!(f, "the character U+{code:04X} is not allowed: {why}")
@@ -238,5 +241,19 @@ mod tests {
             assert!(refused.to_string().contains("combining mark"), "{refused}");
         }
         assert_eq!(address("q\u{20dd}@example.com").unwrap(), "q\u{20dd}@example.com");
+    }
+
+    #[test]
+    fn an_invisible_mark_is_refused_as_invisible() {
+        for mark in ['\u{fe0f}', '\u{34f}', '\u{180b}', '\u{e0100}'] {
+            for refused in [
+                address(&format!("b{mark}b@example.com")).unwrap_err(),
+                address(&format!("{mark}b@example.com")).unwrap_err(),
+                name(&format!("b{mark}b")).unwrap_err(),
+            ] {
+                assert_eq!(refused.character, mark);
+                assert!(refused.to_string().contains("it is invisible"), "{refused}");
+            }
+        }
     }
 }

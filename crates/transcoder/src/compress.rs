@@ -20,7 +20,10 @@ use http_body::Body;
 use tower::Service;
 use tower_http::compression::{Compression, CompressionBody, Predicate, predicate::SizeAbove};
 
-use crate::rest::{CODINGS, Streamed, UnknownLength};
+use crate::{
+    fields::items,
+    rest::{CODINGS, Streamed, UnknownLength},
+};
 
 /// A service that compresses responses with text above a minimum size. Streams are not compressed, so that each piece
 /// arrives when it is sent.
@@ -65,6 +68,7 @@ where
         if !can_be_met(request.headers()) {
             request.headers_mut().remove(ACCEPT_ENCODING);
         }
+        keep_known_forms(request.headers_mut());
         let asked = request.headers().contains_key(ACCEPT_ENCODING);
         let answer = self.inner.call(request);
         Box::pin(async move {
@@ -91,10 +95,9 @@ where
 
 /// Whether the client accepts any response that can be sent: a plain one, or one in a supported coding.
 fn can_be_met(headers: &HeaderMap) -> bool {
-    let texts: Vec<_> =
-        headers.get_all(ACCEPT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     let (mut plain, mut ours) = (true, false);
-    for coding in texts.iter().flat_map(|text| text.split(',')) {
+    for coding in items(headers, ACCEPT_ENCODING) {
+        let coding = String::from_utf8_lossy(coding);
         let mut parts = coding.split(';').map(|part| part.trim().to_ascii_lowercase());
         let name = parts.next().unwrap_or_default();
         let weight = parts.find_map(|part| part.strip_prefix("q=").map(str::to_owned));
@@ -104,6 +107,20 @@ fn can_be_met(headers: &HeaderMap) -> bool {
         ours |= matches!(&*name, "gzip" | "x-gzip" | "zstd" | "*") && taken;
     }
     plain || ours
+}
+
+/// Removes the codings that cannot be supported ones, because they have octets beyond ASCII or a quoted string: the library would not see
+/// the others in the same field.
+fn keep_known_forms(headers: &mut HeaderMap) {
+    let is_known = |coding: &&[u8]| coding.is_ascii() && !coding.contains(&b'"');
+    if headers.get_all(ACCEPT_ENCODING).iter().all(|value| is_known(&value.as_bytes())) {
+        return;
+    }
+    let kept = items(headers, ACCEPT_ENCODING).filter(is_known).collect::<Vec<_>>().join(&b", "[..]);
+    // An empty field means that no coding is accepted, which is not the same as no field.
+    if let Ok(kept) = HeaderValue::from_bytes(&kept) {
+        headers.insert(ACCEPT_ENCODING, kept);
+    }
 }
 
 fn media_type(headers: &HeaderMap) -> &str {
@@ -173,6 +190,20 @@ mod tests {
         }
         for unmet in ["identity;q=0", "br, identity; q=0.0", "*;q=0", "gzip;q=0, *;Q=0", "identity;q=0, gzip;q=2"] {
             assert!(!can(unmet), "{unmet}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_coding_hides_no_other() {
+        for (given, kept) in [
+            (&b"gzip;q=0.5, zstd"[..], &b"gzip;q=0.5, zstd"[..]),
+            (b"\xff, zstd", b"zstd"),
+            (b"a;x=\"\xfc, gzip\", zstd;q=0.5,identity", b"zstd;q=0.5, identity"),
+            (b"\xff", b""),
+        ] {
+            let mut headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_bytes(given).unwrap())]);
+            keep_known_forms(&mut headers);
+            assert_eq!(headers[ACCEPT_ENCODING].as_bytes(), kept, "{}", given.escape_ascii());
         }
     }
 

@@ -13,6 +13,7 @@ pub mod compress;
 mod dialect;
 mod dialects;
 mod failure;
+pub mod fields;
 pub mod grpc;
 mod guard;
 pub mod handler;

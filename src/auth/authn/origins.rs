@@ -8,7 +8,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use crate::auth::request::ClientInfo;
+use crate::{auth::request::ClientInfo, base::host::is_host};
 
 /// The allowed foreign origins: `TENANTRY_CORS_ORIGINS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,8 @@ impl FromStr for Origins {
 fn origin(text: &str) -> Option<HeaderValue> {
     let (scheme, authority) = parts(text)?;
     let as_sent = text == format!("{scheme}://{authority}") && !text.bytes().any(|byte| byte.is_ascii_uppercase());
-    let plain = authority.port_u16().is_none_or(|port| default_port(&scheme) != Some(port));
+    let plain =
+        is_host(authority.host()) && authority.port_u16().is_none_or(|port| default_port(&scheme) != Some(port));
     (as_sent && plain).then(|| HeaderValue::from_str(text).ok()).flatten()
 }
 

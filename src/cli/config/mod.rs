@@ -1,6 +1,7 @@
 //! Configuration: flags, then environment, then a TOML file; unknown keys are errors.
 
 mod layers;
+mod listeners;
 mod parse;
 mod settings;
 mod shown;

@@ -1,12 +1,10 @@
 //! Parses texts to typed values.
 
-use std::{net::IpAddr, num::NonZero, str::FromStr, time::Duration};
+use std::{num::NonZero, str::FromStr, time::Duration};
 
-use http::uri::Authority;
-
-use super::{Config, Layers, OpenBaoConfig, Problem, TlsFiles};
+use super::{Config, Layers, OpenBaoConfig, Problem, TlsFiles, listeners};
 use crate::{
-    base::Secret,
+    base::{Secret, host::is_host},
     openbao::{Address, Credential, SecretId},
     server::layers::TrustedProxies,
     warehouse::EdgeAddress,
@@ -27,14 +25,17 @@ const ORIGINS: &str =
     "a comma-separated list of origins such as https://console.example.com, without a path; or only *";
 
 /// Parses every setting; an invalid one adds a problem and gets a harmless value, which is not used.
+///
+/// A consumer asks three times for anchors before a new key is used, and an anchor set is valid for 30 days, so that the interval is at most
+/// a week. Retention is at least a minute, below which no follower could restart.
 pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
     let mut p = Parser { layers, problems };
-    Config {
+    let config = Config {
         listen: p.list("listen", "an address with a port, such as 127.0.0.1:8080"),
         mtls_listen: p.value("mtls_listen", "an address with a port, such as 0.0.0.0:18443"),
         trust_domain: p.value("trust_domain", TRUST_DOMAIN).unwrap_or_default(),
-        trust_refresh: p.duration("trust_refresh"),
-        gateway_heartbeat: p.duration("gateway_heartbeat"),
+        trust_refresh: p.between("trust_refresh", "1s", "7d"),
+        gateway_heartbeat: p.between("gateway_heartbeat", "1s", "1d"),
         renewal_grace: p.grace("renewal_grace"),
         canary_min_reports: p.bounded("canary_min_reports", 1, 1_000_000),
         data_dir: p.text("data_dir").unwrap_or_default().into(),
@@ -50,16 +51,16 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         log: p.text("log").unwrap_or_default(),
         max_body_bytes: p.bounded("max_body_bytes", 1024, 1 << 30),
         max_in_flight: p.bounded("max_in_flight", 1, 1_000_000),
-        request_timeout: p.duration("request_timeout"),
-        drain_timeout: p.duration("drain_timeout"),
-        outbox_retention: p.retention("outbox_retention"),
-        operation_retention: p.retention("operation_retention"),
+        request_timeout: p.between("request_timeout", "1ms", "1d"),
+        drain_timeout: p.between("drain_timeout", "1ms", "1d"),
+        outbox_retention: p.between("outbox_retention", "1m", "3650d"),
+        operation_retention: p.between("operation_retention", "1m", "3650d"),
         max_tenants: p.value("max_tenants", "a whole number"),
         multitenancy: p.bool("multitenancy").unwrap_or_default(),
         features: p.list("features", "a list of words"),
         self_service_provisioning: p.bool("self_service_provisioning").unwrap_or_default(),
         provisioner_url: p.text("provisioner_url").map(Secret::new),
-        provision_timeout: p.within("provision_timeout", Duration::from_millis(100), Duration::from_secs(300)),
+        provision_timeout: p.between("provision_timeout", "100ms", "5m"),
         tenant_migrations: p.text("tenant_migrations").map(Into::into),
         suspend_disconnects: p.suspend_disconnects(),
         max_database_leases: p.bounded("max_database_leases", 1, 100_000),
@@ -73,7 +74,9 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         kubeop_jwt_signing_key: p.text("kubeop_jwt_signing_key").filter(|key| key != PLACEHOLDER).map(Secret::new),
         kubeop_require_auth: p.bool("kubeop_require_auth"),
         qod_api_key: p.text("qod_api_key").map(Secret::new),
-    }
+    };
+    problems.extend(listeners::problems(&config));
+    config
 }
 
 /// The settings of the credential for OpenBAO.
@@ -92,13 +95,7 @@ impl FromStr for HostName {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let fits = |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
-        let named = |text: &str| {
-            text.parse::<Authority>().is_ok_and(|authority| authority.host() == text)
-                && text.len() <= 253
-                && text.split('.').all(fits)
-        };
-        if text.parse::<IpAddr>().is_ok() || named(text) { Ok(Self(text.to_owned())) } else { Err(()) }
+        if is_host(text) { Ok(Self(text.to_owned())) } else { Err(()) }
     }
 }
 
@@ -165,14 +162,16 @@ impl Parser<'_> {
         grace
     }
 
-    /// Between a minute, below which no follower could restart, and ten years.
-    fn retention(&mut self, key: &'static str) -> Duration {
-        let (least, most) = (Duration::from_secs(60), Duration::from_secs(3650 * 24 * 3600));
-        let retention = self.duration(key);
-        if !retention.is_zero() && !(least..=most).contains(&retention) {
-            self.problem(key, "a duration from 1m to 3650d");
+    /// A duration within these bounds.
+    fn between(&mut self, key: &'static str, least: &str, most: &str) -> Duration {
+        let given = self.duration(key);
+        let is_short = duration(least).is_some_and(|least| given < least);
+        let is_long = duration(most).is_some_and(|most| given > most);
+        // Zero: not a duration, which is a problem already.
+        if !given.is_zero() && (is_short || is_long) {
+            self.problem(key, &format!("a duration from {least} to {most}"));
         }
-        retention
+        given
     }
 
     /// The certificate and its key; one without the other is a problem.
@@ -202,7 +201,7 @@ impl Parser<'_> {
 
     /// OpenBAO: its address and exactly one credential, or none of its settings.
     fn openbao(&mut self) -> Option<OpenBaoConfig> {
-        let timeout = self.within("openbao_timeout", Duration::from_millis(100), Duration::from_secs(300));
+        let timeout = self.between("openbao_timeout", "100ms", "5m");
         let (ca_file, namespace) = (self.text("openbao_ca_file"), self.value("openbao_namespace", NAMESPACE));
         let credential = self.openbao_credential();
         if self.text("openbao_addr").is_none() {
@@ -295,16 +294,6 @@ impl Parser<'_> {
             self.problem(key, wanted);
             Vec::new()
         })
-    }
-
-    /// A duration between two others, of which the longer one is in minutes.
-    fn within(&mut self, key: &'static str, least: Duration, most: Duration) -> Duration {
-        let duration = self.duration(key);
-        if !duration.is_zero() && !(least..=most).contains(&duration) {
-            let (least, most) = (least.as_millis(), most.as_secs() / 60);
-            self.problem(key, &format!("a duration from {least}ms to {most}m"));
-        }
-        duration
     }
 
     fn duration(&mut self, key: &'static str) -> Duration {

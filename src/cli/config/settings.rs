@@ -27,6 +27,8 @@ pub enum Show {
     Short,
     /// The URL of a database: without user, password and query.
     Database,
+    /// The features of a license, without unknown words.
+    Features,
     /// Masked.
     Masked,
 }
@@ -72,7 +74,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("operation_retention", "TENANTRY_OPERATION_RETENTION", "30d", Plain),
     setting!("max_tenants", "TENANTRY_MAX_TENANTS", "", Plain),
     setting!("multitenancy", "TENANTRY_MULTITENANCY", "true", Plain),
-    setting!("features", "TENANTRY_FEATURES", "all", Plain),
+    setting!("features", "TENANTRY_FEATURES", "all", Features),
     setting!("self_service_provisioning", "TENANTRY_SELF_SERVICE_PROVISIONING", "false", Plain),
     setting!("provisioner_url", "TENANTRY_PROVISIONER_URL", "", Database),
     setting!("provision_timeout", "TENANTRY_PROVISION_TIMEOUT", "30s", Plain),

@@ -5,10 +5,16 @@ use std::path::Path;
 use url::Url;
 
 use super::settings::Show;
-use crate::{base::setting_file, server::logs};
+use crate::{
+    base::{host::is_host, setting_file},
+    controlplane::licensing::is_feature,
+    server::logs,
+};
 
 /// The mask for a value that is not printed.
 const MASK: &str = "***";
+/// The mask for a path.
+const HIDDEN_PATH: &str = "/***";
 /// In place of a value that does not have the form of its setting, whether or not other settings are valid.
 const HIDDEN: &str = "(not shown)";
 /// Maximum length of a port or a switch.
@@ -19,6 +25,7 @@ pub(super) fn show(how: Show, value: &str) -> String {
     let is_shown = match how {
         Show::Masked => return MASK.to_owned(),
         Show::Database => return database(value),
+        Show::Features => return features(value),
         Show::Plain => true,
         Show::File => setting_file::is_path(Path::new(value)),
         Show::Directory => setting_file::is_directory(Path::new(value)),
@@ -28,8 +35,8 @@ pub(super) fn show(how: Show, value: &str) -> String {
     if is_shown { value.to_owned() } else { HIDDEN.to_owned() }
 }
 
-/// A database URL. Only parsed parts are printed. A password with an unencoded `/`, `?` or `#` shifts the parts, so
-/// nothing is printed of a URL with an `@` after its authority.
+/// A database URL. Only parsed parts are printed, and only if they have the form of a host or a name. A password with an
+/// unencoded `/`, `?` or `#` shifts the parts, so nothing is printed of a URL with an `@` after its authority.
 fn database(url: &str) -> String {
     if let Some(file) = url.strip_prefix("sqlite:") {
         let (path, query) = file.split_once('?').map_or((file, ""), |(path, _)| (path, "?***"));
@@ -54,10 +61,24 @@ fn server(url: &str, rest: &str) -> Option<String> {
     }
     let url = Url::parse(url).ok()?;
     let user = if authority.contains('@') { format!("{MASK}@") } else { String::new() };
-    let host = url.host_str().unwrap_or_default();
+    // An encoded separator, or one of another syntax, leaves a password in what is parsed as the host or the path.
+    let host = url.host_str().map_or("", |host| if host.is_empty() || is_host(host) { host } else { MASK });
+    let path = url.path().strip_prefix('/').unwrap_or(url.path());
+    let path = if is_word(path) { url.path() } else { HIDDEN_PATH };
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let query = if url.query().is_some() { format!("?{MASK}") } else { String::new() };
-    Some(format!("{user}{host}{port}{}{query}", url.path()))
+    Some(format!("{user}{host}{port}{path}{query}"))
+}
+
+/// Whether the path of a URL is the plain name of a database, or empty.
+fn is_word(path: &str) -> bool {
+    path.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-'))
+}
+
+/// The features that this server knows, with the mask for the others.
+fn features(list: &str) -> String {
+    let items = list.split(',').map(str::trim);
+    items.map(|item| if is_feature(item) { item } else { MASK }).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -89,6 +110,30 @@ mod tests {
         ] {
             assert_eq!(database(url), "postgres://***", "{url}");
         }
+        for (url, want) in [
+            ("postgres://u%3ASECRET%40h/db", "postgres://***/db"),
+            ("postgres://u%40SECRET/db", "postgres://***/db"),
+            ("postgres:///u:SECRET%40h/db", "postgres:///***"),
+            ("postgres://h;password=SECRET/db", "postgres://***/db"),
+            ("postgres://h,password=SECRET/db", "postgres://***/db"),
+            ("postgres://h&password=SECRET/db", "postgres://***/db"),
+            ("postgres://h:5432;password=SECRET/db", "postgres://***"),
+            ("postgres://h password=SECRET/db", "postgres://***"),
+            ("postgres://h/db%3Fpassword=SECRET", "postgres://h/***"),
+            ("postgres://h/db|SECRET", "postgres://h/***"),
+            ("postgres://h/db/SECRET", "postgres://h/***"),
+            ("postgres://u@h/db;password=SECRET", "postgres://***@h/***"),
+            ("postgres://u@h/db&password=SECRET", "postgres://***@h/***"),
+            ("postgres://u@h/db,password=SECRET", "postgres://***@h/***"),
+            ("postgres://u@h/db password=SECRET", "postgres://***@h/***"),
+            ("postgres://u@h/db:SECRET", "postgres://***@h/***"),
+            ("postgres://[::1]:5432/my-db_1", "postgres://[::1]:5432/my-db_1"),
+            ("postgres://u@10.0.0.1", "postgres://***@10.0.0.1"),
+            ("postgres://u@db.example/?host=x", "postgres://***@db.example/?***"),
+            ("postgres:///db?host=%2Frun%2Fpostgresql", "postgres:///db?***"),
+        ] {
+            assert_eq!(database(url), want, "{url}");
+        }
         for url in
             ["host=db user=app password=hunter2 dbname=x", "postgres:app:hunter2@db", "mysql://a:b@db", "hunter2"]
         {
@@ -108,11 +153,14 @@ mod tests {
             (Show::Filter, "MC4CAQAwBQYDK2VwBCIEIGVhY2hTZWNyZXQ", false),
             (Show::Filter, "MC4CAQAwBQYDK2VwBCIEIGVhY2hTZWNyZXQ=", false),
             (Show::Filter, "MC4CAQAwBQYDK2VwBCIEIGVhY2hTZWNyZQ==", false),
+            (Show::Features, "all", true),
+            (Show::Features, "Multitenancy,ALL", true),
             (Show::Short, "31338", true),
             (Show::Short, "true", true),
             (Show::Short, "http://ci:hunter2@proxy:3128", false),
         ] {
             assert_eq!(show(how, value), if is_shown { value } else { HIDDEN }, "{how:?} {value}");
         }
+        assert_eq!(show(Show::Features, "hunter2, all,"), "***,all,***");
     }
 }

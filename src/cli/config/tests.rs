@@ -278,3 +278,58 @@ fn the_outbox_is_kept_for_a_time_that_followers_can_rely_on() {
         );
     }
 }
+
+#[test]
+fn durations_have_bounds() {
+    for (key, shortest, longest, outside) in [
+        ("trust_refresh", "1s", "7d", ["999ms", "8d", "100000d", "99999999999d"]),
+        ("gateway_heartbeat", "1s", "1d", ["1ms", "25h", "100000d", "99999999999d"]),
+        ("request_timeout", "1ms", "1d", ["25h", "2d", "100000d", "99999999999d"]),
+        ("drain_timeout", "1ms", "1d", ["25h", "2d", "100000d", "99999999999d"]),
+        ("renewal_grace", "1ms", "90d", ["91d", "2161h", "100000d", "99999999999d"]),
+        ("outbox_retention", "1m", "3650d", ["59s", "3651d", "100000d", "99999999999d"]),
+        ("operation_retention", "1m", "3650d", ["59s", "3651d", "100000d", "99999999999d"]),
+    ] {
+        let of = |text: &str| read(&[(key, text)], &[], None).map(drop).map_err(|error| error.to_string());
+        assert_eq!((of(shortest), of(longest)), (Ok(()), Ok(())), "{key}");
+        for text in outside {
+            let problem = of(text).unwrap_err();
+            assert!(problem.contains(&format!("{key} (")) && problem.contains(longest), "{key} {text}: {problem}");
+        }
+    }
+}
+
+#[test]
+fn listeners_do_not_take_the_port_of_another() {
+    let of = |listen: &str, mutual: &str| {
+        let env = [("TENANTRY_LISTEN", listen), ("TENANTRY_MTLS_LISTEN", mutual)];
+        read(&[], &env, None).map(drop).map_err(|error| error.to_string())
+    };
+    for (listen, mutual, wanted) in [
+        ("127.0.0.1:80,127.0.0.1:80", "", "listen (TENANTRY_LISTEN) must not have two addresses"),
+        ("0.0.0.0:80,127.0.0.1:81,127.0.0.1:80", "", "0.0.0.0:80 and 127.0.0.1:80"),
+        ("[::]:80,[::1]:80", "", "listen (TENANTRY_LISTEN) must not have two addresses"),
+        ("127.0.0.1:80", "127.0.0.1:80", "mtls_listen (TENANTRY_MTLS_LISTEN) must not take the port of 127.0.0.1:80"),
+        ("127.0.0.1:81,127.0.0.1:80", "0.0.0.0:80", "the port of 127.0.0.1:80 in listen (TENANTRY_LISTEN)"),
+        ("[::]:80", "[::1]:80", "mtls_listen (TENANTRY_MTLS_LISTEN) must not take the port of [::]:80"),
+    ] {
+        let problem = of(listen, mutual).unwrap_err();
+        assert!(problem.contains(wanted), "{problem}");
+    }
+    for (listen, mutual) in [
+        ("127.0.0.1:80,127.0.0.1:81", "127.0.0.1:82"),
+        ("127.0.0.1:80,127.0.0.2:80", "127.0.0.3:80"),
+        ("127.0.0.1:0,127.0.0.1:0", "127.0.0.1:0"),
+        ("", "127.0.0.1:80"),
+    ] {
+        assert_eq!(of(listen, mutual), Ok(()), "{listen} {mutual}");
+    }
+}
+
+#[test]
+fn an_unknown_feature_is_not_shown() {
+    let (config, layers) = read(&[], &[("TENANTRY_FEATURES", "all, hunter2")], None).unwrap();
+    assert_eq!(config.features, ["all", "hunter2"]);
+    let shown: Vec<_> = layers.shown().map(|(setting, value, _)| format!("{} {value}", setting.key)).collect();
+    assert!(shown.contains(&"features all,***".to_owned()), "{shown:?}");
+}

@@ -45,7 +45,7 @@ impl Email {
         older.into_iter().chain(key).collect()
     }
 
-    /// The address in normal form, with its domain as given.
+    /// The address in normal form, with its domain as given, except for the full stops of IDNA.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -77,9 +77,16 @@ fn ends_in_number(domain: &str) -> bool {
     })
 }
 
+/// The full stops of IDNA beside the ASCII one (RFC 3490, section 3.1). No other character is mapped to one (Unicode
+/// Technical Standard 46, section 4).
+const FULL_STOPS: [char; 3] = ['\u{3002}', '\u{ff0e}', '\u{ff61}'];
+
+/// Parses an address, with the full stops of its domain as ASCII ones: the parser knows no others, and would count the labels wrong.
 fn parse(text: &str) -> Option<EmailAddress> {
+    let (local, domain) = text.rsplit_once('@')?;
+    let text = format!("{local}@{}", domain.replace(FULL_STOPS, "."));
     let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
-    (text.len() <= MAX).then(|| EmailAddress::parse_with_options(text, options).ok()).flatten()
+    (text.len() <= MAX).then(|| EmailAddress::parse_with_options(&text, options).ok()).flatten()
 }
 
 fn invalid() -> Error {
@@ -146,6 +153,28 @@ mod tests {
         assert_ne!(key("\"b ob\"@example.com"), key("bob@example.com"));
         assert_eq!(Email::read("\"jose\u{301}\"@example.com").unwrap().as_str(), "jos\u{e9}@example.com");
         assert_eq!(key(&key("\"A..b\"@example.com")), key("\"a..b\"@example.com"), "a key is an address");
+    }
+
+    #[test]
+    fn every_full_stop_of_a_domain_separates_labels() {
+        for stop in ['\u{3002}', '\u{ff0e}', '\u{ff61}'] {
+            for (text, wanted) in [
+                (format!("a@example{stop}org"), "a@example.org"),
+                (format!("a@mail.example{stop}org"), "a@mail.example.org"),
+                (format!("A@b\u{fc}cher{stop}Example"), "a@xn--bcher-kva.example"),
+            ] {
+                assert_eq!(Email::read(&text).unwrap().key(), wanted, "{text}");
+                assert_eq!(Email::keys(&text), [wanted], "{text}");
+                assert!(!Email::read(&text).unwrap().as_str().contains(stop), "{text}");
+            }
+            for text in ["a@example|", "a@|org", "a@example||org", "a@mail.example.org|", "a@1|2|3|4", "a|b", "a@b@c|d"]
+            {
+                let text = text.replace('|', &stop.to_string());
+                assert!(Email::read(&text).is_err(), "{text}");
+            }
+            let local = format!("a{stop}b@example.org");
+            assert_eq!(Email::read(&local).unwrap().key(), local, "the local part is the receiver's own");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body::Frame;
 use tonic::{Status, body::Body};
+use transcoder::fields;
 
 use super::frames::{PREFIX, whole};
 
@@ -27,8 +28,7 @@ const COMPRESSED_ABOVE: usize = 1024;
 
 /// Whether a caller accepts messages in gzip.
 pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
-    let texts = headers.get_all(&ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(',')).any(|encoding| encoding.trim() == GZIP)
+    fields::items(headers, &ACCEPT_ENCODING).any(|encoding| encoding == GZIP.as_bytes())
 }
 
 /// The response with its messages compressed. A response without messages stays as it is.
@@ -110,4 +110,19 @@ fn squeeze(message: &[u8]) -> Option<Vec<u8>> {
     let length = u32::try_from(squeezed.len() - PREFIX).ok()?;
     squeezed[1..PREFIX].copy_from_slice(&length.to_be_bytes());
     (squeezed.len() < message.len()).then_some(squeezed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_found_among_unknown_encodings() {
+        for (text, accepted) in
+            [(&b"\xff, gzip"[..], true), (b"identity,gzip", true), (b"gzip\xff", false), (b"identity", false)]
+        {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING.clone(), HeaderValue::from_bytes(text).unwrap())]);
+            assert_eq!(is_accepted(&headers), accepted, "{}", text.escape_ascii());
+        }
+    }
 }

@@ -231,6 +231,21 @@ both_databases! {
         }
     }
 
+    async fn an_address_is_the_same_with_every_full_stop(db: TestDb) {
+        let server = serve(&db.url).await;
+        let admin = server.admin();
+        let password = "correct horse battery staple";
+        let created = user(&admin, "ada", json!({"email": "ada@big\u{3002}example", "password": password})).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        for stop in [".", "\u{3002}", "\u{ff0e}", "\u{ff61}"] {
+            let address = format!("ada@big{stop}example");
+            assert_eq!(log_in(&server, &address, password, None).await.status, 200, "{address}");
+            assert_eq!(user(&admin, "eve", json!({"email": address})).await.status, 409, "{address}");
+        }
+        let refused = user(&admin, "eve", json!({"email": "b\u{fe0f}b@big.example"})).await;
+        assert!(refused.status == 422 && refused.body.contains("it is invisible"), "{refused:?}");
+    }
+
     async fn codes_are_accepted_as_people_type_them(db: TestDb) {
         let server = serve(&db.url).await;
         let admin = server.admin();

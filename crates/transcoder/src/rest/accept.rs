@@ -1,8 +1,8 @@
 //! Chooses the form of a stream from the Accept header (RFC 9110, section 12.5.1).
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, HeaderValue, header::ACCEPT};
+
+use crate::fields::{essence, items, weight};
 
 /// A form of a stream of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +18,9 @@ pub(super) enum Framing {
 impl Framing {
     /// The form that the client prefers. Media ranges that cannot be parsed match nothing. The default is lines.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let texts: Vec<_> =
-            headers.get_all(ACCEPT).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        let ranges: Vec<_> = items(headers, ACCEPT).collect();
         let forms = [(Self::Lines, LINES), (Self::Events, EVENTS), (Self::List, LIST)];
-        let quality = |kinds: &[&str]| kinds.iter().map(|kind| quality(&texts, kind)).max().unwrap_or_default();
+        let quality = |kinds: &[&str]| kinds.iter().map(|kind| quality(&ranges, kind)).max().unwrap_or_default();
         let mut best = (Self::Lines, quality(forms[0].1));
         for (form, kinds) in &forms[1..] {
             let quality = quality(kinds);
@@ -48,32 +47,23 @@ const EVENTS: &[&str] = &["text/event-stream"];
 const LIST: &[&str] = &["application/json"];
 
 /// The weight of a media type in thousandths, by the most specific range that matches it.
-fn quality(texts: &[Cow<'_, str>], kind: &str) -> u16 {
+fn quality(ranges: &[&[u8]], kind: &str) -> u16 {
     let family = kind.split('/').next().unwrap_or_default();
     let mut found = (0, 0);
-    for range in texts.iter().flat_map(|text| text.split(',')) {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
+    for range in ranges {
+        let name = essence(range);
         let specific = match name {
             _ if name.eq_ignore_ascii_case(kind) => 3,
             _ if name.strip_suffix("/*").is_some_and(|name| name.eq_ignore_ascii_case(family)) => 2,
             "*/*" => 1,
             _ => continue,
         };
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        let weight = weight.map_or(1000, thousandths);
+        let weight = weight(range);
         if specific > found.0 || (specific == found.0 && weight > found.1) {
             found = (specific, weight);
         }
     }
     found.1
-}
-
-/// A weight; zero if it cannot be parsed.
-fn thousandths(text: &str) -> u16 {
-    let weight: f32 = text.trim().parse().unwrap_or_default();
-    // In bounds, so the cast is exact enough.
-    (weight.clamp(0.0, 1.0) * 1000.0).round() as u16
 }
 
 #[cfg(test)]
@@ -103,7 +93,12 @@ mod tests {
     #[test]
     fn an_undecodable_range_does_not_hide_others() {
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_bytes(b"text/\xfc;q=\xff, text/event-stream").unwrap());
-        assert_eq!(Framing::of(&headers), Framing::Events);
+        for accept in [
+            &b"text/\xfc;q=\xff, text/event-stream"[..],
+            b"a/b;x=\"\xfc, application/json\", text/event-stream;x=\"\xfc\"",
+        ] {
+            headers.insert(ACCEPT, HeaderValue::from_bytes(accept).unwrap());
+            assert_eq!(Framing::of(&headers), Framing::Events, "{}", accept.escape_ascii());
+        }
     }
 }

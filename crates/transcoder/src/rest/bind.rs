@@ -1,14 +1,14 @@
 //! Binds a request message: first the body, then the query, then the path, which takes precedence.
 
 use http::{
-    HeaderName,
-    header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH},
+    HeaderMap, HeaderName,
+    header::{IF_MATCH, IF_NONE_MATCH},
     request::Parts,
 };
 use prost_types::FieldMask;
 
 use super::{
-    read::text,
+    read::media_type,
     rule::{Body, Call, Rule},
 };
 use crate::{
@@ -70,16 +70,26 @@ pub(super) fn message<M: Message>(
         }
     }
     if let Some(field) = rule.resume
-        && let Some(id) = call.parts.headers.get(LAST_EVENT_ID)
-        // Browsers send the id back unchanged, in UTF-8.
-        && let Ok(id) = str::from_utf8(id.as_bytes())
-        && !id.is_empty()
+        && let Some(id) = last_event_id(&call.parts.headers)?
     {
         // When a browser reconnects, it uses the original URL, so the header overrides the query.
         let rules = Rules { overwrite: true, ..Rules::default() };
         header(&mut message, (LAST_EVENT_ID, field), id, options, &rules)?;
     }
     Ok(message)
+}
+
+/// The id of the last event, if the client has one. Browsers send it back unchanged, in UTF-8.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, DecodeError> {
+    let refused =
+        |kind, text| DecodeError::new(kind, text).within(Step::Member(LAST_EVENT_ID.as_str())).at(RequestPart::Header);
+    let mut ids = headers.get_all(LAST_EVENT_ID).iter();
+    let Some(id) = ids.next() else { return Ok(None) };
+    if ids.any(|other| other != id) {
+        return Err(refused(DecodeErrorKind::Duplicate, "given twice, with different values"));
+    }
+    let id = str::from_utf8(id.as_bytes()).map_err(|_| refused(DecodeErrorKind::Encoding, "must be UTF-8"))?;
+    Ok((!id.is_empty()).then_some(id))
 }
 
 /// Fails if the query or the path of a request cannot be bound, whatever its body is.
@@ -131,8 +141,7 @@ fn header<M: Message>(
 
 /// Takes the body as raw bytes.
 fn raw<M>(message: &mut M, call: &Call, upload: Upload<M>) -> Vec<String> {
-    let media_type = text(&call.parts.headers, CONTENT_TYPE).unwrap_or_default();
-    upload(message, media_type.to_owned(), call.body.to_vec());
+    upload(message, media_type(&call.parts.headers).to_owned(), call.body.to_vec());
     Vec::new()
 }
 
@@ -215,4 +224,28 @@ fn fill_mask(mask: &mut Option<FieldMask>, members: Vec<String>, field: Option<&
         }
         None => (Some(path.as_str()) != own).then_some(path),
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_last_event_id_is_one_text() {
+        let of = |ids: &[&[u8]]| {
+            let ids = ids.iter().map(|id| (LAST_EVENT_ID, HeaderValue::from_bytes(id).unwrap()));
+            let headers = HeaderMap::from_iter(ids);
+            last_event_id(&headers).map(|id| id.map(str::to_owned)).map_err(|error| error.kind)
+        };
+        assert_eq!((of(&[]), of(&[b""])), (Ok(None), Ok(None)));
+        assert_eq!((of(&[b"7"]), of(&[b"7", b"7"])), (Ok(Some("7".to_owned())), Ok(Some("7".to_owned()))));
+        assert_eq!(of(&["\u{fc}".as_bytes()]), Ok(Some("\u{fc}".to_owned())));
+        assert_eq!(of(&[b"\xff"]), Err(DecodeErrorKind::Encoding));
+        assert_eq!(
+            (of(&[b"7", b"8"]), of(&[b"7", b""])),
+            (Err(DecodeErrorKind::Duplicate), Err(DecodeErrorKind::Duplicate))
+        );
+    }
 }

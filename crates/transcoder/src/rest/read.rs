@@ -1,12 +1,15 @@
 //! Reads the body of a request.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, Limited};
 use tonic::Code;
 
 use super::rule::{Body, Rule};
-use crate::failure::{Failure, Origin};
+use crate::{
+    failure::{Failure, Origin},
+    fields::essence,
+};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -86,12 +89,34 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 
 /// Whether the body is declared as JSON: `application/json` or any `+json`.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = text(headers, header::CONTENT_TYPE) else { return false };
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return false };
+    let essence = essence(value.as_bytes()).to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// A header as text.
-pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+/// The media type of the body: without its parameters if they are not ASCII, and empty if there is none.
+pub(super) fn media_type(headers: &HeaderMap) -> &str {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return "" };
+    value.to_str().unwrap_or_else(|_| essence(value.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn parameters_beyond_ascii_do_not_hide_the_media_type() {
+        for (value, is_json_type, kept) in [
+            (&b"application/json; charset=utf-8"[..], true, "application/json; charset=utf-8"),
+            ("Application/JSON; x=\"\u{fc}\"".as_bytes(), true, "Application/JSON"),
+            (b"application/merge-patch+json;x=\"\xfc;\"", true, "application/merge-patch+json"),
+            (b"application/\xfc+json", false, ""),
+            (b"text/plain;x=\"; application/json\"", false, "text/plain;x=\"; application/json\""),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_bytes(value).unwrap())]);
+            assert_eq!((is_json(&headers), media_type(&headers)), (is_json_type, kept), "{}", value.escape_ascii());
+        }
+    }
 }

@@ -138,6 +138,8 @@ async fn a_reconnecting_client_resumes() {
     // Browsers send it in UTF-8. One that is not a number is an error, and the stream does not start again.
     let bad = get("/flow/ticks?to=4", &[ACCEPT, ("last-event-id", "\u{fc}")]).await;
     assert_eq!((bad.status.as_u16(), bad.violation().as_deref()), (400, Some("last-event-id")));
+    let bad = get("/flow/ticks?to=4", &[ACCEPT, ("last-event-id", "2"), ("last-event-id", "3")]).await;
+    assert_eq!((bad.status.as_u16(), bad.violation().as_deref()), (400, Some("last-event-id")));
 }
 
 #[tokio::test]
