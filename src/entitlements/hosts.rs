@@ -19,5 +19,5 @@ pub async fn require_host(tx: &Tx, scope: TenantScope) -> Result<()> {
     }
     // The text is documented (control-plane contract, section 6).
     let error = Error::new(Kind::ResourceExhausted, Reason::HostLimitReached, "Host limit reached for this tenant.");
-    Err(Error { limit: Some(LimitReached { resource: "hosts", limit, used }), ..error })
+    Err(Error { limit: Some(Box::new(LimitReached { resource: "hosts", limit, used })), ..error })
 }

@@ -172,7 +172,7 @@ mod tests {
         assert!(check_room(0, 1).is_ok() && check_room(99, 100).is_ok());
         let full = check_room(100, 100).unwrap_err();
         assert_eq!(full.reason, Reason::DatabaseLeaseLimitReached);
-        assert_eq!(full.limit, Some(LimitReached { resource: "database_leases", limit: 100, used: 100 }));
+        assert_eq!(full.limit, Some(Box::new(LimitReached { resource: "database_leases", limit: 100, used: 100 })));
     }
 
     #[test]
