@@ -121,6 +121,7 @@ async fn unwritable_output_causes_no_panic_and_undoes_nothing() {
 async fn output_to_a_file_at_its_limit_causes_no_signal_and_undoes_nothing() {
     const LIMIT: u64 = 16 << 20;
     let setup = Setup::dev().largest_file(LIMIT);
+    fs::create_dir(setup.data_dir()).unwrap();
     let file = password_file(&setup, PASSWORD);
     let full = || {
         let full = fs::OpenOptions::new().create(true).append(true).open(setup.home().join("output")).unwrap();
