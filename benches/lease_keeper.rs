@@ -230,7 +230,7 @@ async fn fill(databases: &Databases, number: u64) {
     let (store, clock) = (&databases.store, Clock::system());
     let cx = Cx::system("bench.fill", clock.clone());
     let name = format!("tenant-{number}");
-    let tenant = store.write(&cx, name.clone(), create).await.expect("a tenant");
+    let tenant = store.write(&cx, (name.clone(),), create).await.expect("a tenant");
     let scope = TenantScope::grant(&Access::Platform, tenant, &name).expect("a scope");
     let now = clock.now();
     let mut rows = Vec::new();
@@ -256,7 +256,7 @@ async fn fill(databases: &Databases, number: u64) {
     store.write(&cx, (scope, rows), insert).await.expect("leases");
 }
 
-async fn create(tx: &Tx, name: &String) -> tenantry::base::Result<TenantId> {
+async fn create(tx: &Tx, (name,): &(String,)) -> tenantry::base::Result<TenantId> {
     let new = NewTenant::named(name.parse().map_err(tenantry::base::Error::internal)?);
     Ok(tenants::insert(tx, &new, None).await?.1.tenant())
 }

@@ -47,7 +47,7 @@ both_databases! {
         jobs.end(PATIENCE).await;
         // A server that ends revokes only what it holds for its own work.
         assert_eq!(stack.databases.keeper.as_ref().unwrap().end().await, 0);
-        assert_eq!(stack.logins().await, [leased.username.clone()]);
+        assert_eq!(stack.logins().await, std::slice::from_ref(&leased.username));
         // Another process, with the same token.
         let replica = db.replica().await;
         let mut databases = stack.databases.clone();
@@ -104,7 +104,7 @@ both_databases! {
         };
         sql(&db, format!("UPDATE database_leases SET ends_at = 1, due_at = 1 WHERE id = {id}")).await.unwrap();
         eventually("the end of the lease", async || (recorded(&db).await == 1).then_some(())).await;
-        assert_eq!(stack.logins().await, [kept.username.clone()]);
+        assert_eq!(stack.logins().await, std::slice::from_ref(&kept.username));
         eventually("the session to end", async || session.is_closed().then_some(())).await;
         // It was announced, so it is not in the audit log.
         assert!(audited(&db, "database.lease_lost").await.is_empty());

@@ -47,7 +47,7 @@ both_databases! {
             let error = leases::release(&cx, &stack.databases, &acme, wrong).await.unwrap_err();
             assert_eq!((error.kind, error.violations[0].field.as_str()), (Kind::InvalidArgument, "lease_id"), "{wrong}");
         }
-        assert_eq!(stack.logins().await, [two.username.clone()]);
+        assert_eq!(stack.logins().await, std::slice::from_ref(&two.username));
         stack.release(&acme, &two).await.unwrap();
         assert!(stack.logins().await.is_empty() && recorded(&db).await == 0);
         jobs.end(PATIENCE).await;
@@ -135,7 +135,7 @@ both_databases! {
         // A lease of another tenant is not found, and stays.
         let foreign = of_tenant(CallerKind::Service, id_of(&db, &beta).await);
         leases::release(&foreign, &stack.databases, &beta, &lease).await.unwrap();
-        assert_eq!(stack.logins().await, [leased.username.clone()]);
+        assert_eq!(stack.logins().await, std::slice::from_ref(&leased.username));
         leases::release(&program, &stack.databases, &acme, &lease).await.unwrap();
         assert!(stack.logins().await.is_empty());
         jobs.end(PATIENCE).await;
