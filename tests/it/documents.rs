@@ -51,6 +51,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
             ("TENANTRY_KEK=next.kek", "the server of the test does not hold the next key"),
             ("export BAO_ADDR", "tests/it/openbao/bootstrap.rs runs the script, with a server of its own"),
             ("tenantry tenants migrate", "tests/it/provisioner/migrating.rs runs it, with servers of its own"),
+            ("KEK=tenantry", "tests/it/openbao/transit.rs runs the script, with a server of its own"),
             ("sqlite3", "the client of SQLite is not among what the tests need"),
         ],
     ),
