@@ -173,7 +173,7 @@ async fn a_backup_under_load_is_of_one_moment_and_a_server_starts_on_it() {
 
         let started = restored.start().await;
         assert_eq!(started.http().get("/readyz").await.json(), json!({"status": "ready"}));
-        // What the backup has sealed is opened, and tokens of before are accepted.
+        // What the backup has sealed is opened, and earlier tokens are accepted.
         let token = server.admin_token();
         let anchors = started.http().token(&token).get("/v1/trust/anchors?tenant_id=sealed").await;
         assert_eq!(anchors.status, 200, "{anchors:?}");
