@@ -18,7 +18,9 @@ use super::{
     enroll::{self, DpopKey},
     fleet,
     grpc::{self, Grpc},
-    json as messages, operations, root, rotations,
+    json as messages,
+    openbao::OpenBaoServer,
+    operations, root, rotations,
     server::{Server, Setup},
 };
 
@@ -77,6 +79,8 @@ pub type Taken = BTreeMap<String, Json>;
 /// A server, and a connection to its database.
 pub struct World {
     server: Server,
+    /// Leases the logins of the databases of tenants.
+    _openbao: OpenBaoServer,
     grpc: Grpc,
     /// Number of runs started.
     runs: AtomicU32,
@@ -98,18 +102,22 @@ impl World {
     pub async fn start(preludes: BTreeMap<String, Vec<Step>>) -> Self {
         // Hashing passwords is slow, and a busy machine must not make the test fail.
         let provisioner = std::env::var("TENANTRY_TEST_POSTGRES_URL").expect("scripts/with-postgres sets it");
+        let openbao = OpenBaoServer::start().await;
         let setup = Setup::dev()
             .env("TENANTRY_REQUEST_TIMEOUT", "5m")
             .env("TENANTRY_TRUSTED_PROXIES", "127.0.0.1")
             .env("TENANTRY_PROVISIONER_URL", provisioner)
             .env("TENANTRY_PROVISION_TIMEOUT", "5m")
+            .env("TENANTRY_OPENBAO_ADDR", openbao.address())
+            .env("TENANTRY_OPENBAO_TOKEN", openbao.server_token().await)
+            .env("TENANTRY_OPENBAO_TIMEOUT", "5m")
             .env("TENANTRY_SELF_SERVICE_PROVISIONING", "true");
         let server = setup.start().await;
         let url = format!("sqlite:{}", server.setup().data_dir().join("tenantry.db").display());
         let methods = grpc::methods().into_iter().map(|method| (short(&method), method)).collect();
         let (grpc, db) = (Grpc::new(server.address()), Database::connect(url).await.unwrap());
         let tag = format!("w{:08x}", rand::random::<u32>());
-        Self { server, grpc, runs: AtomicU32::new(0), tag, db, methods, preludes }
+        Self { server, _openbao: openbao, grpc, runs: AtomicU32::new(0), tag, db, methods, preludes }
     }
 
     /// Makes the preparing calls of a case. Each run has its own client address, so that failed logins of one run
