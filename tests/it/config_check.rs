@@ -101,14 +101,14 @@ async fn the_check_prints_no_part_of_a_secret_after_an_unusual_separator() {
         }
     }
     for (variable, value) in [
-        ("TENANTRY_PUBLIC_URL", "https://h;password=Secret"),
-        ("TENANTRY_OPENBAO_ADDR", "https://h;password=Secret"),
-        ("TENANTRY_CORS_ORIGINS", "https://h;password=secret"),
-        ("TENANTRY_WAREHOUSE_EDGE_HOST", "h;password=Secret"),
-        ("TENANTRY_FEATURES", "all, Secret"),
+        ("TENANTRY_PUBLIC_URL", "https://h;password=hunter2"),
+        ("TENANTRY_OPENBAO_ADDR", "https://h;password=hunter2"),
+        ("TENANTRY_CORS_ORIGINS", "https://h;password=hunter2"),
+        ("TENANTRY_WAREHOUSE_EDGE_HOST", "h;password=hunter2"),
+        ("TENANTRY_FEATURES", "all, hunter2"),
     ] {
         let text = all(&Setup::dev().env(variable, value).run(&["config", "check"]).await);
-        assert!(text.contains(variable) && !text.to_lowercase().contains("secret"), "{variable}: {text}");
+        assert!(text.contains(variable) && !text.contains("hunter2"), "{variable}: {text}");
     }
 }
 
