@@ -52,7 +52,6 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
             ("export BAO_ADDR", "tests/it/openbao/bootstrap.rs runs the script, with a server of its own"),
             ("tenantry tenants migrate", "tests/it/provisioner/migrating.rs runs it, with servers of its own"),
             ("KEK=tenantry", "tests/it/openbao/transit.rs runs the script, with a server of its own"),
-            ("sqlite3", "the client of SQLite is not among what the tests need"),
         ],
     ),
     ("docs/performance.md", &[("scripts/bench", "it builds the program as it is packaged, and measures for minutes")]),

@@ -81,7 +81,8 @@ pub async fn hash(passwords: &Passwords, password: Option<&Password>) -> Result<
 
 /// Checks what can be checked of an account without the database.
 pub fn check(new: &NewAccount) -> Result<()> {
-    if !new.username.is_empty() {
+    // An account with an address needs no name.
+    if !new.username.is_empty() || new.email.is_none() {
         check_name(&new.username)?;
     }
     let fits = match new.tenant {
