@@ -12,7 +12,7 @@ use crate::{
         Fetch, Resource, Store,
         tables::operations::{Column, Entity, Model},
     },
-    streams::{Readable, Source, WatchScope},
+    streams::{Readable, Source, WatchScope, ids_of},
 };
 
 /// The operations. Their keys are their ids. A stream begins with those that have not ended.
@@ -31,13 +31,7 @@ impl Source for OperationSource {
     const RESOURCE: Resource = Resource::Operation;
 
     async fn load(&self, keys: &[String]) -> Result<HashMap<String, Readable<Operation>>> {
-        let (mut ids, mut states) = (Vec::new(), HashMap::new());
-        for key in keys {
-            match id(key) {
-                Ok(id) => ids.push(id),
-                Err(error) => drop(states.insert(key.clone(), Err(error))),
-            }
-        }
+        let (ids, mut states) = ids_of(keys, id);
         let rows = Entity::find().filter(Column::Id.is_in(ids)).fetch_all(self.0.read()).await?;
         states.extend(rows.into_iter().map(keyed));
         Ok(states)

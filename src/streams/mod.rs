@@ -22,5 +22,5 @@ pub use demand::{Demand, OpenStream};
 pub use feed::Feed;
 pub use follower::Follower;
 pub use hub::Hub;
-pub use source::{Readable, Selection, Source, WatchScope};
+pub use source::{Readable, Selection, Source, WatchScope, ids_of};
 pub use watch::{Message, Watch};

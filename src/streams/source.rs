@@ -30,6 +30,18 @@ pub trait Source: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<(String, Readable<Self::State>)>>> + Send;
 }
 
+/// The ids of keys, and an error for each key that is not that of an id.
+pub fn ids_of<I, T>(keys: &[String], id: impl Fn(&str) -> Result<I>) -> (Vec<I>, HashMap<String, Readable<T>>) {
+    let (mut ids, mut states) = (Vec::new(), HashMap::new());
+    for key in keys {
+        match id(key) {
+            Ok(id) => ids.push(id),
+            Err(error) => drop(states.insert(key.clone(), Err(error))),
+        }
+    }
+    (ids, states)
+}
+
 /// The resources that a stream may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchScope {

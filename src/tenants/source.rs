@@ -11,7 +11,7 @@ use crate::{
         Resource, Store,
         tables::tenants::{Column, Entity, Model, each, exists},
     },
-    streams::{Readable, Source, WatchScope},
+    streams::{Readable, Source, WatchScope, ids_of},
 };
 
 /// The tenants of the registry, in every status. Their keys are their ids.
@@ -30,13 +30,7 @@ impl Source for TenantSource {
     const RESOURCE: Resource = Resource::Tenant;
 
     async fn load(&self, keys: &[String]) -> Result<HashMap<String, Readable<Tenant>>> {
-        let (mut ids, mut states) = (Vec::new(), HashMap::new());
-        for key in keys {
-            match id(key) {
-                Ok(id) => ids.push(id),
-                Err(error) => drop(states.insert(key.clone(), Err(error))),
-            }
-        }
+        let (ids, mut states) = ids_of(keys, id);
         let rows = each(Entity::find().filter(Column::Id.is_in(ids)).filter(exists()), self.0.read()).await?;
         states.extend(rows.into_iter().map(keyed));
         Ok(states)

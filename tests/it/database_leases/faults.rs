@@ -158,8 +158,9 @@ both_databases! {
         jobs.end(PATIENCE).await;
         // OpenBAO grants it when the tenant is suspended and no operation has run yet.
         stack.bao.signal("STOP").await;
+        let before = stack.bao.connections();
         let (leased, ()) = tokio::join!(stack.lease(&acme), async {
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            eventually("the call of OpenBAO", async || (stack.bao.connections() > before).then_some(())).await;
             suspend(&db, &acme).await;
             stack.bao.signal("CONT").await;
         });

@@ -245,7 +245,6 @@ async fn settled(db: &TestDb) {
             .await
             .unwrap();
         db.operations_due().activate();
-        tokio::time::sleep(Duration::from_millis(50)).await;
         strings(db, open).await.is_empty().then_some(())
     })
     .await;

@@ -15,6 +15,8 @@ const VARYING: [&str; 6] = ["prefix", "next_cursor", "request_id", "requestId", 
 const KEY_IDS: [&str; 5] = ["key_id", "old_key_id", "new_key_id", "old_id", "new_id"];
 /// The member after the id of a key in a signer.
 const PUBLIC_KEY: &str = r#"","public_key":""#;
+/// The beginning of the texts about invalid fields.
+const FIELDS: &str = r#""fields":{"#;
 /// Length of an id after its prefix.
 const ULID: usize = 26;
 
@@ -52,6 +54,11 @@ impl Mask {
         if text.starts_with("tak_") {
             let key = text.find('"').unwrap_or(text.len());
             return Some(("tak_<key>".to_owned(), key));
+        }
+        // What is wrong with the members of a request, by their names: a text about a password is not a password.
+        if text.starts_with(FIELDS) {
+            let end = text.find('}')?;
+            return Some((text[..end].to_owned(), end));
         }
         for member in VARYING.into_iter().chain(secrets()) {
             let head = format!("\"{member}\":\"");

@@ -165,6 +165,15 @@ impl OpenBaoServer {
         &self.address
     }
 
+    /// The number of connections of this process to the server. It has those of a stopped server, too.
+    pub fn connections(&self) -> usize {
+        let port: u16 = self.address.rsplit(':').next().unwrap().parse().unwrap();
+        let (remote, established) = (format!(":{port:04X}"), "01");
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        fields.filter(|fields| fields[2].ends_with(&remote) && fields[3] == established).count()
+    }
+
     pub fn root(&self) -> &str {
         &self.root
     }
