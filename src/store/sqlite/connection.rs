@@ -1,6 +1,7 @@
 //! A connection that runs statements on the calling thread.
 
 use std::{
+    cell::Cell,
     fmt,
     path::Path,
     sync::{
@@ -20,6 +21,11 @@ use crate::store::on_statement::OnStatement;
 const STATEMENTS: usize = 128;
 /// Number of steps of SQLite's virtual machine after which the bound of a read is checked.
 const STEPS: i32 = 1000;
+
+thread_local! {
+    /// The number of pages in the log after the last commit of this thread.
+    static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
+}
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +102,11 @@ impl Connection {
         prepared.raw_execute().map(drop).map_err(fault::of_statement)
     }
 
+    /// The number of pages in the log after the last commit, which must have been made on this thread.
+    pub fn log_pages(&self) -> u32 {
+        LOG_PAGES.get()
+    }
+
     /// Whether a transaction was begun and has not ended.
     pub fn in_transaction(&self) -> bool {
         !self.raw.is_autocommit()
@@ -135,6 +146,11 @@ fn open(path: &Path, mode: Mode, busy: Duration, left: Arc<AtomicI64>) -> rusqli
         Mode::Write => {
             raw.pragma_update(None, "foreign_keys", true)?;
             raw.pragma_update(None, "synchronous", "FULL")?;
+            // Instead of SQLite's own hook, with which a commit that fills the log copies it.
+            raw.wal_hook(Some(|_, pages| {
+                LOG_PAGES.set(u32::try_from(pages).unwrap_or_default());
+                Ok(())
+            }));
         }
     }
     Ok(raw)

@@ -5,10 +5,11 @@
 //!
 //! - [`Connection`] runs statements and maps errors to those that SeaORM's driver reports;
 //! - [`Readers`] are the connections for reads, with a bound on the time that a read keeps its thread;
-//! - [`Writing`] is the connection for writes;
+//! - [`Writing`] is the connection for writes, with a thread that copies the log into the file;
 //! - [`DatabaseFile`] notices that the file was replaced;
 //! - [`value`] converts the values of parameters and columns. Columns are read by position and by their declared type.
 
+mod checkpoint;
 mod connection;
 mod fault;
 mod file;

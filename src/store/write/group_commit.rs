@@ -108,6 +108,7 @@ impl Group {
                 writes.into_iter().for_each(|queued| queued.answer(Err(Error::from(error.clone()))));
             }
         }
+        self.writing.committed();
     }
 
     /// Rolls back what a failure left open, so that it does not lock the file.
