@@ -232,14 +232,25 @@ where
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&PROBES);
         let (talk, crowd) = (self.talk.clone(), self.crowd.subscribe());
-        self.connections.spawn(async move {
-            let _room = room;
-            match tls {
-                None => talk.serve(stream, Peer { address, secure: false }, Handshake::default(), crowd).await,
-                Some(tls) => talk.shake_and_serve(stream, address, &tls, crowd).await,
+        // Two tasks of their own: one for both would be as large as the larger one.
+        match tls {
+            None => {
+                let peer = Peer { address, secure: false };
+                let served = talk.serve(stream, peer, Handshake::default(), crowd);
+                self.connections.spawn(holding(room, served));
             }
-        });
+            Some(tls) => {
+                let served = talk.shake_and_serve(stream, address, tls, crowd);
+                self.connections.spawn(holding(room, served));
+            }
+        }
     }
+}
+
+/// Serves a connection, which has this slot meanwhile.
+async fn holding(room: OwnedSemaphorePermit, served: impl Future<Output = ()>) {
+    served.await;
+    drop(room);
 }
 
 /// The result of a TLS handshake; the default is that of a connection without TLS.
@@ -267,23 +278,28 @@ where
     S::Future: Send,
 {
     /// Serves HTTP on a TLS connection, after the handshake.
-    async fn shake_and_serve(self, stream: TcpStream, address: SocketAddr, tls: &Tls, crowd: Crowd) {
+    async fn shake_and_serve(self, stream: TcpStream, address: SocketAddr, tls: Tls, crowd: Crowd) {
+        // A box, so that an idle connection has no room for it.
+        let accepting = Box::pin(tls.accept(stream, self.bounds.silence));
         let shaken = tokio::select! {
-            shaken = tls.accept(stream, self.bounds.silence) => shaken,
+            shaken = accepting => shaken,
             // There is no request yet.
             () = self.drain.draining() => return,
         };
-        match shaken {
+        let served = match shaken {
             Ok(stream) => {
                 let handshake = Handshake::of(stream.get_ref().1);
-                self.serve(stream, Peer { address, secure: true }, handshake, crowd).await;
+                self.serve(stream, Peer { address, secure: true }, handshake, crowd)
             }
-            Err(error) => tracing::debug!(%error, %address, "a TLS handshake failed"),
-        }
+            Err(error) => return tracing::debug!(%error, %address, "a TLS handshake failed"),
+        };
+        served.await;
     }
 
     /// Serves HTTP on a stream until it ends. Only the protocol of the handshake is allowed.
-    async fn serve<C>(self, stream: C, peer: Peer, handshake: Handshake, crowd: Crowd)
+    ///
+    /// What the connection needs is in one box, because a task of its future has room for all that it was made of.
+    fn serve<C>(self, stream: C, peer: Peer, handshake: Handshake, crowd: Crowd) -> impl Future<Output = ()> + use<C, S>
     where
         C: AsyncRead + AsyncWrite + Wire + Unpin + Send + 'static,
     {
@@ -321,11 +337,13 @@ where
                 Ok::<_, Infallible>(response.map(|body| Answer::new(body, call)))
             }
         });
-        let serving = http.serve_connection(stream, service).into_owned();
-        match connection::drive(serving, &connection, &end, crowd, bounds.timeouts.untaken).await {
-            Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
-            Some(Ok(())) => {}
-            None => tracing::debug!(address = %peer.address, "closed an idle connection to make room"),
+        let serving = Box::pin(http.serve_connection(stream, service).into_owned());
+        async move {
+            match connection::drive(serving, &connection, &end, crowd, bounds.timeouts.untaken).await {
+                Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+                Some(Ok(())) => {}
+                None => tracing::debug!(address = %peer.address, "closed an idle connection to make room"),
+            }
         }
     }
 }

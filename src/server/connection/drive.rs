@@ -4,7 +4,7 @@
 //! and then: one that does not is treated as gone, one that is slow is not.
 
 use std::{
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -67,7 +67,7 @@ pub(in crate::server) type Crowd = watch::Receiver<usize>;
 /// Serves a connection until it ends. From the drain on it accepts no more calls, and is closed when it is idle. The
 /// same happens when others wait for its slot. `untaken` is how long a peer may then leave a response unread.
 pub(in crate::server) async fn drive<C>(
-    serving: C,
+    mut serving: Pin<Box<C>>,
     connection: &Connection,
     end: &End,
     crowd: Crowd,
@@ -76,7 +76,6 @@ pub(in crate::server) async fn drive<C>(
 where
     C: Graceful,
 {
-    let mut serving = pin!(serving);
     // `serving` must be polled first: it knows whether the peer has read something in the meantime.
     tokio::select! {
         biased;
