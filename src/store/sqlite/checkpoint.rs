@@ -17,19 +17,29 @@ use sea_orm::DbErr;
 use super::{Connection, Mode};
 use crate::store::kind::column;
 
-/// Number of pages in the log after which the thread copies it while there are writes. The copy delays commits, because the disk
-/// syncs both files; in a larger log it is rarer, and copies pages that change often fewer times. A start after a crash
-/// reads the whole log.
-const FULL: u32 = 16_000;
-/// The same when nothing is written.
-const FULL_WHEN_IDLE: u32 = 1_000;
-/// The number of pages that the writer copies itself. Above it, the thread makes another pass.
-const FEW: u32 = 300;
-/// The number of passes after which the writer copies what is left in any case: a log must not grow because the disk is slower
-/// than the writes.
+/// When the log is copied. In pages.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks {
+    /// The length of the log from which the thread copies it while there are writes. The copy delays commits, because the disk
+    /// syncs both files; in a larger log it is rarer, and copies pages that change often fewer times. A start after a
+    /// crash reads the whole log.
+    pub full: u32,
+    /// The same when nothing is written.
+    pub full_when_idle: u32,
+    /// What the writer copies itself. Above it, the thread makes another pass.
+    pub few: u32,
+    /// The length at which the writer waits for the thread: a log must not grow because the disk is slower than the writes.
+    pub most: u32,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self { full: 16_000, full_when_idle: 1_000, few: 300, most: 32_000 }
+    }
+}
+
+/// The number of passes after which the writer copies what is left in any case, for the same reason.
 const PASSES: u32 = 3;
-/// The number of pages at which the writer waits for the thread, for the same reason.
-const MOST: u32 = 2 * FULL;
 
 /// The thread, and what it and the writer know of the log.
 pub struct Checkpoints {
@@ -40,6 +50,7 @@ pub struct Checkpoints {
 struct Shared {
     path: PathBuf,
     busy: Duration,
+    marks: Marks,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -69,8 +80,8 @@ enum Due {
 
 impl Checkpoints {
     /// Starts the thread, which opens its connection when the log is first full.
-    pub fn start(path: PathBuf, busy: Duration) -> io::Result<Self> {
-        let shared = Arc::new(Shared { path, busy, state: Mutex::default(), changed: Condvar::new() });
+    pub fn start(path: PathBuf, busy: Duration, marks: Marks) -> io::Result<Self> {
+        let shared = Arc::new(Shared { path, busy, marks, state: Mutex::default(), changed: Condvar::new() });
         let copying = Arc::clone(&shared);
         let thread = thread::Builder::new().name("checkpoints".to_owned()).spawn(move || copying.run())?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
@@ -80,11 +91,11 @@ impl Checkpoints {
     pub fn committed(&self, pages: u32, rest: impl FnOnce() -> Result<u32, DbErr>) {
         let mut state = self.shared.state();
         state.grown(pages);
-        if state.left() >= MOST {
+        if state.left() >= self.shared.marks.most {
             let waiting = self.shared.changed.wait_while(state, |state| state.busy && !state.closed);
             state = waiting.unwrap_or_else(PoisonError::into_inner);
         }
-        match state.due() {
+        match state.due(self.shared.marks) {
             Due::Nothing => {}
             Due::Pass => {
                 state.busy = true;
@@ -101,7 +112,7 @@ impl Checkpoints {
     /// To be called while nothing is written.
     pub fn idle(&self) {
         let mut state = self.shared.state();
-        if !state.busy && state.left() >= FULL_WHEN_IDLE {
+        if !state.busy && state.left() >= self.shared.marks.full_when_idle {
             state.busy = true;
             self.shared.changed.notify_all();
         }
@@ -167,13 +178,13 @@ impl State {
         self.pages = pages;
     }
 
-    fn due(&self) -> Due {
+    fn due(&self, marks: Marks) -> Due {
         let left = self.left();
         match self.passes {
             _ if self.busy => Due::Nothing,
-            0 if left < FULL => Due::Nothing,
+            0 if left < marks.full => Due::Nothing,
             0 => Due::Pass,
-            passes if left > FEW && passes < PASSES && left < MOST => Due::Pass,
+            passes if left > marks.few && passes < PASSES && left < marks.most => Due::Pass,
             _ => Due::Rest,
         }
     }
@@ -193,43 +204,45 @@ pub fn copy(connection: &Connection) -> Result<u32, DbErr> {
 mod tests {
     use super::*;
 
+    const MARKS: Marks = Marks { full: 1000, full_when_idle: 100, few: 30, most: 2000 };
+
     fn after(state: &mut State, pages: u32) -> Due {
         state.grown(pages);
-        state.due()
+        state.due(MARKS)
     }
 
     #[test]
     fn the_thread_copies_a_full_log_and_the_writer_the_rest() {
         let mut state = State::default();
-        assert_eq!(after(&mut state, FULL - 1), Due::Nothing);
-        assert_eq!(after(&mut state, FULL), Due::Pass);
+        assert_eq!(after(&mut state, 999), Due::Nothing);
+        assert_eq!(after(&mut state, 1000), Due::Pass);
         state.busy = true;
-        assert_eq!(after(&mut state, FULL + 1000), Due::Nothing);
-        (state.busy, state.passes, state.copied) = (false, 1, FULL);
-        assert_eq!(after(&mut state, FULL + 1000), Due::Pass);
-        (state.passes, state.copied) = (2, FULL + 1000);
-        assert_eq!(after(&mut state, FULL + 1000 + FEW), Due::Rest);
+        assert_eq!(after(&mut state, 1500), Due::Nothing);
+        (state.busy, state.passes, state.copied) = (false, 1, 1000);
+        assert_eq!(after(&mut state, 1500), Due::Pass);
+        (state.passes, state.copied) = (2, 1500);
+        assert_eq!(after(&mut state, 1530), Due::Rest);
     }
 
     #[test]
     fn a_log_that_grows_faster_than_it_is_copied_is_copied_by_the_writer() {
-        let mut state = State { passes: PASSES, copied: FULL, ..State::default() };
-        assert_eq!(after(&mut state, FULL + 2 * FEW), Due::Rest);
+        let mut state = State { passes: PASSES, copied: 1000, ..State::default() };
+        assert_eq!(after(&mut state, 1060), Due::Rest);
         state.passes = 1;
-        assert_eq!(after(&mut state, FULL + MOST), Due::Rest);
+        assert_eq!(after(&mut state, 3000), Due::Rest);
     }
 
     #[test]
     fn a_log_that_began_anew_is_not_copied_before_it_is_full() {
-        let mut state = State { pages: 2 * FULL, passes: 1, copied: 2 * FULL, ..State::default() };
+        let mut state = State { pages: 2000, passes: 1, copied: 2000, ..State::default() };
         assert_eq!(after(&mut state, 10), Due::Nothing);
         assert_eq!((state.passes, state.copied), (0, 0));
     }
 
     #[test]
     fn a_log_that_a_reader_keeps_is_copied_again_when_it_has_grown() {
-        let mut state = State { pages: 2 * FULL, copied: 2 * FULL, ..State::default() };
-        assert_eq!(after(&mut state, 3 * FULL - 1), Due::Nothing);
-        assert_eq!(after(&mut state, 3 * FULL), Due::Pass);
+        let mut state = State { pages: 2000, copied: 2000, ..State::default() };
+        assert_eq!(after(&mut state, 2999), Due::Nothing);
+        assert_eq!(after(&mut state, 3000), Due::Pass);
     }
 }

@@ -9,7 +9,7 @@ use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
 use super::{
     Connection, DatabaseFile, Mode,
-    checkpoint::{self, Checkpoints},
+    checkpoint::{self, Checkpoints, Marks},
     held_read::HeldRead,
 };
 use crate::store::on_statement::OnStatement;
@@ -32,9 +32,18 @@ struct Inner {
 
 impl Writing {
     pub fn open(file: DatabaseFile, busy: Duration, on_statement: Option<OnStatement>) -> Result<Self, DbErr> {
+        Self::marked(file, busy, on_statement, Marks::default())
+    }
+
+    fn marked(
+        file: DatabaseFile,
+        busy: Duration,
+        on_statement: Option<OnStatement>,
+        marks: Marks,
+    ) -> Result<Self, DbErr> {
         let connection = Mutex::new(Some(Connection::open(file.path(), Mode::Write, busy, on_statement.clone())?));
         let held = HeldRead::open(file.path())?;
-        let checkpoints = Checkpoints::start(file.path().to_owned(), busy).map_err(not_started)?;
+        let checkpoints = Checkpoints::start(file.path().to_owned(), busy, marks).map_err(not_started)?;
         Ok(Self(Arc::new(Inner { file, busy, on_statement, connection, held, checkpoints })))
     }
 
@@ -159,7 +168,9 @@ mod tests {
             .unwrap()
             .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a)")
             .unwrap();
-        let writing = Writing::open(DatabaseFile::new(path).unwrap(), Duration::from_secs(1), None).unwrap();
+        let marks = Marks { full: 1_000, full_when_idle: 100, few: 30, most: 2_000 };
+        let file = DatabaseFile::new(path).unwrap();
+        let writing = Writing::marked(file, Duration::from_secs(1), None, marks).unwrap();
         (dir, writing)
     }
 
@@ -201,39 +212,39 @@ mod tests {
         let other = rusqlite::Connection::open(dir.path().join("test.db")).unwrap();
         let size = || std::fs::metadata(&log).unwrap().len() >> 20;
         let large = [Value::from("x".repeat(1 << 20))];
-        for _ in 0..200 {
+        for _ in 0..40 {
             writing.begin().unwrap();
             writing.run(|connection| connection.execute("INSERT INTO t VALUES (?)", &large)).unwrap();
             writing.run(|connection| connection.execute("DELETE FROM t", &[])).unwrap();
             writing.commit().unwrap();
             writing.committed();
         }
-        assert!((10..128).contains(&size()), "the log of our own changes has {} MiB of 200", size());
+        assert!((4..16).contains(&size()), "the log of our own changes has {} MiB of 40", size());
         let before = size();
-        for value in 0..3000 {
+        for value in 0..1000 {
             other.execute("INSERT INTO t VALUES (?)", [value]).unwrap();
             if value % 100 == 0 {
                 writing.refresh();
             }
         }
-        assert!(size() < before + 8, "the log of changes by others grows to {} MiB", size());
-        assert_eq!(count(&writing), 3000);
+        assert!(size() < before + 3, "the log of changes by others grows to {} MiB", size());
+        assert_eq!(count(&writing), 1000);
     }
 
     #[test]
     fn a_long_log_is_copied_when_nothing_is_written() {
         let (dir, writing) = fresh();
         writing.begin().unwrap();
-        let large = [Value::from("x".repeat(8 << 20))];
+        let large = [Value::from("x".repeat(2 << 20))];
         writing.run(|connection| connection.execute("INSERT INTO t VALUES (?)", &large)).unwrap();
         writing.commit().unwrap();
         writing.committed();
         let file = dir.path().join("test.db");
         let size = || std::fs::metadata(&file).unwrap().len();
-        assert!(size() < 8 << 20);
+        assert!(size() < 2 << 20);
         writing.refresh();
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
-        while size() < 8 << 20 {
+        while size() < 2 << 20 {
             assert!(std::time::Instant::now() < deadline, "the log is not copied");
             std::thread::sleep(Duration::from_millis(1));
         }
