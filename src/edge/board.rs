@@ -13,14 +13,13 @@ use uuid::Uuid;
 use super::{
     Material, State, Topic,
     concern::{concerns, device_of, is_wide, topics_of},
-    places::{Place, Places},
     slot::Slot,
 };
 use crate::{
-    base::{Basis, Caller, Drain, IdKind, Result, TenantId, TenantScope},
+    base::{Drain, IdKind, Result, TenantId, TenantScope},
     fleet::Heartbeat,
     store::{Resource, Store, outbox::Event},
-    streams::{Demand, Follower, OpenStream},
+    streams::{Demand, Follower, OpenStream, Places},
     trust::Trust,
 };
 
@@ -35,7 +34,7 @@ struct Inner {
     /// How often gateways report, for their configurations.
     heartbeat: Heartbeat,
     demand: Demand,
-    /// Of the streams of devices and gateways.
+    /// Of the streams of callers of tenants.
     places: Places,
     tenants: Mutex<HashMap<TenantId, Followed>>,
     stale: Mutex<HashMap<TenantId, HashSet<Topic>>>,
@@ -154,12 +153,9 @@ impl Board {
         self.tenants().values().flat_map(|followed| followed.slots.values()).for_each(|slot| slot.ring());
     }
 
-    /// The place of a new stream, if a device or gateway calls. Fails if that has too many.
-    pub(super) fn place(&self, caller: &Caller) -> Result<Option<Place>> {
-        match caller.basis {
-            Basis::Device { id, .. } | Basis::Gateway { id, .. } => self.0.places.take(id).map(Some),
-            _ => Ok(None),
-        }
+    /// The places of streams, also of those that follow no topic.
+    pub fn places(&self) -> &Places {
+        &self.0.places
     }
 
     pub(super) fn store(&self) -> &Store {

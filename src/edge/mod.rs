@@ -11,7 +11,6 @@ mod gateway_stream;
 mod manifest;
 mod material;
 mod measures;
-mod places;
 mod refresh;
 mod reports;
 mod rollout_watch;
