@@ -34,6 +34,7 @@ mod spc_gateway;
 mod spc_revocation;
 mod spc_validation;
 mod trust_anchors;
+mod user_limits;
 mod users_rest;
 mod users_rules;
 mod users_text;
