@@ -39,4 +39,5 @@ mod users_rest;
 mod users_rules;
 mod users_text;
 mod users_text_migration;
+mod waits;
 mod watched_access;
