@@ -9,6 +9,7 @@ mod concern;
 mod due;
 mod gateway_stream;
 mod manifest;
+mod marking;
 mod material;
 mod measures;
 mod refresh;
