@@ -354,6 +354,7 @@ impl Follower for Board {
 mod tests {
     use bytes::Bytes;
     use tokio::time::Instant;
+    use uuid::Uuid;
 
     use super::*;
     use crate::base::Access;
