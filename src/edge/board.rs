@@ -2,25 +2,26 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
-use uuid::Uuid;
 
 use super::{
     Material, State, Topic,
     concern::{concerns, device_of, is_wide, topics_of},
-    places::{Place, Places},
     slot::Slot,
 };
 use crate::{
-    base::{Basis, Caller, Drain, IdKind, Result, TenantId, TenantScope},
+    base::{Drain, IdKind, Result, TenantId, TenantScope},
     fleet::Heartbeat,
     store::{Resource, Store, outbox::Event},
-    streams::{Demand, Follower, OpenStream},
+    streams::{Demand, Follower, OpenStream, Places},
     trust::Trust,
 };
 
@@ -35,22 +36,24 @@ struct Inner {
     /// How often gateways report, for their configurations.
     heartbeat: Heartbeat,
     demand: Demand,
-    /// Of the streams of devices and gateways.
+    /// Of the streams of callers of tenants.
     places: Places,
     tenants: Mutex<HashMap<TenantId, Followed>>,
     stale: Mutex<HashMap<TenantId, HashSet<Topic>>>,
-    /// The tenants whose topics are being read.
-    reading: Mutex<HashSet<TenantId>>,
+    /// The tenants whose topics are being read, and those of their devices.
+    reading: Mutex<HashMap<TenantId, HashSet<Topic>>>,
     /// Rings when a topic becomes stale.
     bell: Notify,
     /// Rings when a state is due before all others.
     due: Notify,
+    /// How many policies of devices were resolved.
+    resolved: AtomicU64,
 }
 
 /// The followed topics of a tenant.
 #[derive(Debug)]
 pub(super) struct Followed {
-    scope: TenantScope,
+    pub(super) scope: TenantScope,
     pub(super) slots: HashMap<Topic, Arc<Slot>>,
     /// When the first of their states is due.
     pub(super) due: Option<OffsetDateTime>,
@@ -86,7 +89,7 @@ impl Followed {
         material
     }
 
-    fn has_devices(&self) -> bool {
+    pub(super) fn has_devices(&self) -> bool {
         self.slots.keys().any(|topic| device_of(*topic).is_some())
     }
 }
@@ -127,6 +130,7 @@ impl Board {
             reading,
             bell: Notify::new(),
             due: Notify::new(),
+            resolved: AtomicU64::new(0),
         }))
     }
 
@@ -154,12 +158,18 @@ impl Board {
         self.tenants().values().flat_map(|followed| followed.slots.values()).for_each(|slot| slot.ring());
     }
 
-    /// The place of a new stream, if a device or gateway calls. Fails if that has too many.
-    pub(super) fn place(&self, caller: &Caller) -> Result<Option<Place>> {
-        match caller.basis {
-            Basis::Device { id, .. } | Basis::Gateway { id, .. } => self.0.places.take(id).map(Some),
-            _ => Ok(None),
-        }
+    /// The places of streams, also of those that follow no topic.
+    pub fn places(&self) -> &Places {
+        &self.0.places
+    }
+
+    /// How many policies of devices were resolved since the start: the work of a change.
+    pub fn resolved(&self) -> u64 {
+        self.0.resolved.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_resolved(&self, devices: usize) {
+        self.0.resolved.fetch_add(devices as u64, Ordering::Relaxed);
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -195,13 +205,17 @@ impl Board {
     /// Takes the next stale topics that are still followed, of tenants that are not being read. Their reading ends with
     /// [`Self::read_through`].
     pub(super) fn take_stale(&self) -> Vec<(TenantScope, Vec<Arc<Slot>>)> {
-        let stale: Vec<_> = {
+        let mut taken = Vec::new();
+        {
             let (mut stale, mut reading) = (self.stale(), self.reading());
-            let free = stale.iter_mut().filter(|(tenant, _)| reading.insert(**tenant));
-            let taken = free.map(|(tenant, topics)| (*tenant, next_of(topics))).collect();
+            for (tenant, topics) in stale.iter_mut() {
+                let Entry::Vacant(place) = reading.entry(*tenant) else { continue };
+                let next = next_of(topics);
+                place.insert(next.iter().copied().filter(|topic| device_of(*topic).is_some()).collect());
+                taken.push((*tenant, next));
+            }
             stale.retain(|_, topics| !topics.is_empty());
-            taken
-        };
+        }
         let tenants = self.tenants();
         let of_tenant = |(tenant, topics): (TenantId, HashSet<Topic>)| {
             let Some(followed) = tenants.get(&tenant) else {
@@ -213,7 +227,7 @@ impl Board {
             let slots = topics.iter().filter_map(|topic| followed.slots.get(topic).cloned()).collect();
             Some((followed.scope, slots))
         };
-        stale.into_iter().filter_map(of_tenant).collect()
+        taken.into_iter().filter_map(of_tenant).collect()
     }
 
     /// The topics of a tenant that were taken have been read.
@@ -250,22 +264,6 @@ impl Board {
         }
     }
 
-    /// The policies and directories of the devices that are or were in a group are to be read again.
-    async fn mark_group(&self, tenant: TenantId, group: Uuid) -> Result<()> {
-        let scope =
-            self.tenants().get(&tenant).filter(|followed| followed.has_devices()).map(|followed| followed.scope);
-        let Some(scope) = scope else { return Ok(()) };
-        let members: HashSet<Uuid> =
-            self.0.store.tenant(scope).devices().of_members(group).await?.into_iter().collect();
-        // Groups that are being read now may be those before the change.
-        let is_being_read = self.reading().contains(&tenant);
-        self.mark_where(Some(tenant), |slot| {
-            let concerns = |device| is_being_read || members.contains(&device) || slot.was_in(group);
-            device_of(slot.topic).is_some_and(concerns)
-        });
-        Ok(())
-    }
-
     fn leave(&self, slot: &Arc<Slot>, bell: u64) {
         let mut tenants = self.tenants();
         if !slot.leave(bell) {
@@ -285,7 +283,7 @@ impl Board {
         self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reading(&self) -> MutexGuard<'_, HashSet<TenantId>> {
+    pub(super) fn reading(&self) -> MutexGuard<'_, HashMap<TenantId, HashSet<Topic>>> {
         self.0.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -330,7 +328,9 @@ impl Follower for Board {
                     self.mark(tenant, [topic]);
                 }
             }
-            if is_wide(event) {
+            if event.topic == Resource::Policy.topic() {
+                self.mark_policy(tenant, event).await?;
+            } else if is_wide(event) {
                 self.mark_where(Some(tenant), |slot| concerns(event, slot.topic));
             } else if event.topic == Resource::Group.topic()
                 && let Some(group) = IdKind::Group.read(&event.key)
@@ -354,6 +354,7 @@ impl Follower for Board {
 mod tests {
     use bytes::Bytes;
     use tokio::time::Instant;
+    use uuid::Uuid;
 
     use super::*;
     use crate::base::Access;

@@ -10,15 +10,11 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Board, Material, Reports, State, Subscription, Topic,
-    bookmark::Bookmark,
-    measures,
-    places::{Place, or_replaced},
-    watch::reconnect_after,
+    Board, Material, Reports, State, Subscription, Topic, bookmark::Bookmark, measures, watch::reconnect_after,
 };
 use crate::{
     base::{Cx, Drain, Error, Result, TenantScope, error::Reason},
-    streams::abort_when,
+    streams::{Place, abort_when, or_replaced},
     trust::Trust,
 };
 
@@ -111,7 +107,7 @@ where
         reports: R,
         lost: impl Future<Output = Error> + Send + 'static,
     ) -> Result<impl Stream<Item = Result<Message>> + Send + 'static> {
-        let place = board.place(&cx.caller)?;
+        let place = board.places().take(&cx.caller)?;
         let lost = or_replaced(lost, place.as_ref());
         let (board, known, drain) = (board.clone(), known.clone(), cx.drain.clone());
         // Boxed, so that an open stream does not keep the memory.

@@ -212,12 +212,15 @@ impl Board {
             Ok(wanted) => wanted,
             Err(error) => return vec![(Err(error), slots.into_values().collect())],
         };
+        self.count_resolved(wanted.len());
         let mut resolutions: BTreeMap<String, Resolution> = BTreeMap::new();
         for Wanted { subject, resolution, least } in wanted {
+            if let Some(slot) = slots.get(&subject.device) {
+                slot.set_groups(subject.groups);
+            }
             // Without a resolution it stays among those that have no policy.
             let Some(key) = resolution else { continue };
             let Some(slot) = slots.remove(&subject.device) else { continue };
-            slot.set_groups(subject.groups);
             let of = resolutions.entry(key).or_insert_with(|| Resolution::of(subject.device));
             of.least = of.least.max(least);
             of.slots.push(slot);

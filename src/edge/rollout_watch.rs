@@ -22,7 +22,7 @@ use super::{
 use crate::{
     base::{Cx, Drain, Error, PageRequest, Result, TenantScope, page::ListId},
     store::{Stamp, Store, apart},
-    streams::{Changes, Interest, Waiter, abort_when},
+    streams::{Changes, Interest, Place, Waiter, in_place},
 };
 
 /// Gateways that are read at once.
@@ -68,12 +68,12 @@ enum Stage {
     Draining,
 }
 
-/// Watches the rollout of a tenant. The stream ends with the error of `lost`, or with the drain.
+/// Watches the rollout of a tenant, in a place. The stream ends with the error of `lost`, or with the drain.
 pub fn watch<F>(
     cx: &Cx,
     store: &Store,
     changes: &Arc<Changes>,
-    scope: TenantScope,
+    (scope, place): (TenantScope, Option<Place>),
     lost: F,
 ) -> impl Stream<Item = Result<RolloutEvent>> + Send + 'static + use<F>
 where
@@ -99,7 +99,7 @@ where
             Err(error) => Some((Err(error), None)),
         }
     });
-    abort_when(events, lost)
+    in_place(events, place, lost)
 }
 
 impl Watch {

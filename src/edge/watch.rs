@@ -5,14 +5,10 @@ use std::{sync::Arc, time::Duration};
 use futures::{Stream, stream};
 use tokio::{sync::Notify, time::sleep};
 
-use super::{
-    Board, Material, State, Subscription, Topic,
-    bookmark::Bookmark,
-    places::{Place, or_replaced},
-};
+use super::{Board, Material, State, Subscription, Topic, bookmark::Bookmark};
 use crate::{
     base::{Cx, Drain, Error, Kind, Result, TenantScope, error::Reason},
-    streams::abort_when,
+    streams::in_place,
 };
 
 /// The longest time that a client is asked to wait before it connects again.
@@ -41,12 +37,11 @@ struct Watch {
     /// The client has a state.
     had_state: bool,
     is_draining: bool,
-    _place: Option<Place>,
 }
 
 /// Watches a topic. The state with the digest `has` is not sent: the first event is a bookmark then, as it is if there is none yet. The
-/// stream ends with the error of `lost`, with the drain, or with NOT_FOUND if a state that the client has is gone. Fails if the device or
-/// gateway that calls has too many streams.
+/// stream ends with the error of `lost`, with the drain, or with NOT_FOUND if a state that the client has is gone. Fails if the caller has too
+/// many streams.
 pub fn watch<F>(
     cx: &Cx,
     board: &Board,
@@ -57,24 +52,13 @@ pub fn watch<F>(
 where
     F: Future<Output = Error> + Send + 'static,
 {
-    let place = board.place(&cx.caller)?;
-    let lost = or_replaced(lost, place.as_ref());
+    let place = board.places().take(&cx.caller)?;
     let bell = Arc::new(Notify::new());
     let subscription = board.follow(scope, topic, &bell);
     let (bookmark, drain) = (Bookmark::new(), cx.drain.clone());
     // A client that resumes with a digest has a state; any other text is that of nothing that we sent.
     let had_state = has.starts_with("sha256:");
-    let watch = Watch {
-        subscription,
-        bell,
-        drain,
-        has,
-        bookmark,
-        is_current: false,
-        had_state,
-        is_draining: false,
-        _place: place,
-    };
+    let watch = Watch { subscription, bell, drain, has, bookmark, is_current: false, had_state, is_draining: false };
     let events = stream::unfold(Some(watch), |watch| async move {
         let mut watch = watch?;
         match watch.next().await {
@@ -82,7 +66,7 @@ where
             Err(error) => Some((Err(error), None)),
         }
     });
-    Ok(abort_when(events, lost))
+    Ok(in_place(events, place, lost))
 }
 
 impl Watch {

@@ -2,11 +2,9 @@
 
 use uuid::Uuid;
 
+use super::limit::{limit, refuse_more};
 use crate::{
-    base::{
-        Error, Result, TenantScope,
-        error::{LimitReached, Reason},
-    },
+    base::{Result, TenantScope},
     store::{Db, Tx, tables::TenantRows},
 };
 
@@ -41,19 +39,4 @@ pub async fn require_gateway(tx: &Tx, scope: TenantScope) -> Result<()> {
         Some(limit) => refuse_more("gateways", "gateways", limit, rows.gateways().seats().await?, 1),
         None => Ok(()),
     }
-}
-
-/// The limit of a tenant with this name; none if it has no limit. The plans themselves limit only users.
-pub(super) async fn limit<C: Db>(rows: &TenantRows<'_, C>, name: &str) -> Result<Option<u64>> {
-    let settings = rows.zerotrust().get().await?;
-    Ok(settings.and_then(|settings| settings.overrides.get(name).and_then(serde_json::Value::as_u64)))
-}
-
-/// Fails if there is no room for `more` of a resource.
-fn refuse_more(resource: &'static str, words: &str, limit: u64, used: u64, more: u64) -> Result<()> {
-    if used.saturating_add(more) <= limit {
-        return Ok(());
-    }
-    let message = format!("the limit of {limit} {words} is reached");
-    Err(Error::limit_reached(Reason::EntitlementExceeded, message, LimitReached { resource, limit, used }))
 }

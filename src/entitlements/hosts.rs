@@ -1,6 +1,6 @@
 //! The limit of hosts.
 
-use super::devices::limit;
+use super::limit::limit;
 use crate::{
     base::{
         Error, Kind, Result, TenantScope,

@@ -43,6 +43,17 @@ impl Plan {
             Self::Unlimited => "unlimited",
         }
     }
+
+    /// The limit of the plan with this name; none if it has no limit. Plans limit only users (zero-trust contract, section 1).
+    pub fn limit(self, name: &str) -> Option<u64> {
+        match self {
+            _ if name != "users" => None,
+            Self::Starter => Some(25),
+            Self::Professional => Some(250),
+            Self::Business => Some(2500),
+            Self::Unlimited => None,
+        }
+    }
 }
 
 impl fmt::Display for Plan {
@@ -103,6 +114,8 @@ mod tests {
             assert_eq!(plan.as_str().parse::<Plan>().unwrap(), plan);
         }
         assert_eq!(Plan::default(), Plan::Unlimited);
+        assert_eq!(Plan::ALL.map(|plan| plan.limit("users")), [Some(25), Some(250), Some(2500), None]);
+        assert!(Plan::ALL.iter().all(|plan| plan.limit("devices").is_none()));
         assert_eq!("gold".parse::<Plan>().unwrap_err().violations[0].field, "plan");
     }
 

@@ -14,6 +14,7 @@ use crate::{
         Basis, Cx, Error, IdKind, Page, PageRequest, Result, Role, Secret, TenantId, TenantRef, TenantScope,
         error::Reason, network, opaque,
     },
+    entitlements,
     store::{Change, ChangeKind, Resource, Revocation, Stamp, Store, Tx, columns::Json, tables::ApiKeyRow},
     tenants,
 };
@@ -147,7 +148,8 @@ pub async fn page(cx: &Cx, store: &Store, tenant: &TenantRef, request: PageReque
 
 /// Creates a key. Fails with INVALID_ARGUMENT for an invalid name, role, lifetime or network, with
 /// PERMISSION_DENIED for a role above the caller's own, for a role that the caller loses before the key
-/// expires, and for a key that permits more than the key that creates it.
+/// expires, and for a key that permits more than the key that creates it; with FAILED_PRECONDITION if the tenant has as many valid keys as
+/// it may.
 pub async fn create(cx: &Cx, store: &Store, tenant: &TenantRef, new: NewApiKey) -> Result<CreatedApiKey> {
     let name = display_name::read(&new.name)?;
     let role = role(cx, &new.role)?;
@@ -195,6 +197,7 @@ async fn insert(tx: &Tx, draft: &Draft) -> Result<ApiKey> {
     let row = draft.row(tx, scope);
     let key = ApiKey::read(row.clone())?;
     refuse_escape(tx, scope, &key).await?;
+    entitlements::require_api_key(tx, scope).await?;
     let ends = key.expires_at.unix_timestamp();
     let details =
         json!({"name": row.name, "role": row.role.as_str(), "expires_at": ends, "networks": *row.allowed_cidrs});

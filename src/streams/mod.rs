@@ -13,14 +13,16 @@ mod feed;
 mod follower;
 mod hub;
 mod log;
+mod places;
 mod source;
 mod watch;
 
-pub use abort_when::abort_when;
+pub use abort_when::{AbortWhen, abort_when};
 pub use changes::{Changes, Interest, Waiter};
 pub use demand::{Demand, OpenStream};
 pub use feed::Feed;
 pub use follower::Follower;
 pub use hub::Hub;
+pub use places::{Place, Places, in_place, or_replaced};
 pub use source::{Readable, Selection, Source, WatchScope, ids_of};
 pub use watch::{Message, Watch};

@@ -7,7 +7,8 @@
 //! - [`Shelf`]: the newest artifact of each [`Kind`]. [`Shelf::accept`] takes an artifact only if it passes every check, and keeps the one
 //!   it has otherwise; [`Shelf::current`] returns it until it expires. After that, a consumer must deny.
 //!
-//! A gateway admits a device by its security policy certificate ([`spc::verify`]) or by an admission grant ([`grant::verify`]).
+//! A gateway admits a device by its security policy certificate ([`spc::verify`]) or by an admission grant ([`grant::verify`]); while it
+//! cannot reach the control plane, by the certificate alone, for as long as its configuration permits ([`spc::verify_offline`]).
 //!
 //! The library does no input or output, and knows no clock: every function takes the time, in seconds since 1970. It needs `alloc`, and
 //! not the standard library. `vectors/vectors.json` has test cases for implementations in other languages, and `vectors/check.py`

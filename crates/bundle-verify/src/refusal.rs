@@ -48,6 +48,10 @@ pub enum Refusal {
     Replayed,
     /// There is no fresh artifact to check it against.
     NothingFresh,
+    /// The gateway has not reached the control plane for longer than its configuration permits.
+    OfflineGraceOver,
+    /// The gateway drains, and accepts no new sessions.
+    Draining,
 }
 
 impl Refusal {
@@ -75,6 +79,8 @@ impl Refusal {
             Self::PolicySuperseded => "policy_superseded",
             Self::Replayed => "replayed",
             Self::NothingFresh => "nothing_fresh",
+            Self::OfflineGraceOver => "offline_grace_over",
+            Self::Draining => "draining",
         }
     }
 }

@@ -80,6 +80,35 @@ struct Revocations {
     full: bool,
 }
 
+/// What the configuration of a gateway says about new sessions.
+#[derive(Deserialize)]
+struct Deployment {
+    desired_state: String,
+    offline_grace_seconds: i64,
+}
+
+/// Verifies a certificate as [`verify`] does, for a gateway that cannot ask for a grant because it has not reached the control plane since
+/// `heard_at`. The configuration on the shelf says for how long it may admit subjects by their certificates alone: by default not at all.
+/// The gateway reports such a session later, with `admitted_offline`. A `heard_at` in the future, because the clock was set back, is refused.
+pub fn verify_offline(
+    anchors: &AnchorSet,
+    shelf: &Shelf,
+    spc: &str,
+    connection: &Connection<'_>,
+    heard_at: i64,
+    now: i64,
+) -> Result<Spc, Refusal> {
+    let config = shelf.current(Kind::DeploymentConfig, now).ok_or(Refusal::NothingFresh)?;
+    let config: Deployment = strict::parse(&config.payload)?;
+    if config.desired_state != "serve" {
+        return Err(Refusal::Draining);
+    }
+    if !(0..config.offline_grace_seconds).contains(&now.saturating_sub(heard_at)) {
+        return Err(Refusal::OfflineGraceOver);
+    }
+    verify(anchors, shelf, spc, connection, now)
+}
+
 /// Verifies a certificate for a connection, against the current SPC bundle on the shelf, which must have all revocations. Whatever is unknown is
 /// refused.
 pub fn verify(

@@ -88,7 +88,7 @@ fn run(case: &Value) -> Result<(), Refusal> {
             accepted.map(drop)
         }
         "current" => shelf.current(kind(case), now).map(drop).ok_or(Refusal::NothingFresh),
-        "spc" => {
+        "spc" | "offline" => {
             let policies: Vec<_> =
                 case["policies"].as_array().unwrap().iter().map(|digest| digest.as_str().unwrap()).collect();
             let connection = spc::Connection {
@@ -96,7 +96,12 @@ fn run(case: &Value) -> Result<(), Refusal> {
                 proven_key: text(case, "proven_key"),
                 policies: &policies,
             };
-            spc::verify(&anchors, &shelf, text(case, "spc"), &connection, now).map(drop)
+            match case["heard_at"].as_i64() {
+                Some(heard_at) => {
+                    spc::verify_offline(&anchors, &shelf, text(case, "spc"), &connection, heard_at, now).map(drop)
+                }
+                None => spc::verify(&anchors, &shelf, text(case, "spc"), &connection, now).map(drop),
+            }
         }
         "grant" => {
             let used = case["used"].as_array().unwrap();

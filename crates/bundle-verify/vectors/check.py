@@ -274,6 +274,18 @@ def check_spc(anchors, shelf, token, case, now):
         raise Refusal("policy_superseded")
 
 
+def check_offline(anchors, shelf, token, case, now):
+    config = parse(current(shelf, "deployment-config", now), "bad_payload")
+    state, grace = text_of(config.get("desired_state")), config.get("offline_grace_seconds")
+    if not isinstance(grace, int) or isinstance(grace, bool):
+        raise Refusal("bad_schema")
+    if state != "serve":
+        raise Refusal("draining")
+    if not 0 <= now - case["heard_at"] < grace:
+        raise Refusal("offline_grace_over")
+    check_spc(anchors, shelf, token, case, now)
+
+
 def check_grant(anchors, token, case, now):
     if now >= anchors.expires_at:
         raise Refusal("nothing_fresh")
@@ -309,6 +321,8 @@ def run(case):
         current(shelf, case["kind"], now)
     elif case["do"] == "spc":
         check_spc(anchors, shelf, case["spc"], case, now)
+    elif case["do"] == "offline":
+        check_offline(anchors, shelf, case["spc"], case, now)
     else:
         assert case["do"] == "grant", case["do"]
         check_grant(anchors, case["grant"], case, now)

@@ -7,7 +7,7 @@ use serde_json::json;
 use tenantry_proto::zerotrust::v1::{
     EnrollGateway, EnrollRequest, SignedEnvelope, enrollment_service_client::EnrollmentServiceClient,
 };
-use tonic::transport::Channel;
+use tonic::{Request, Status, metadata::MetadataValue, transport::Channel};
 
 use crate::{Clock, Identity, Key};
 
@@ -35,6 +35,19 @@ impl Enrolled {
     pub fn server_authorities(&self) -> Vec<Vec<u8>> {
         let of_server = self.anchors.anchors.iter().filter(|anchor| anchor.key_use == KeyUse::ServerCa);
         of_server.filter_map(|anchor| anchor.certificate.clone()).collect()
+    }
+
+    /// Sends the device token with a proof, for a method of the server at a URL, that this gateway has its key.
+    pub fn prove<T>(&self, call: &mut Request<T>, url: &str, method: &str) -> Result<(), Status> {
+        let token = &self.device_token;
+        let at = self.clock.unix().saturating_add(self.server_ahead);
+        let proof = self.key.dpop_at("POST", &format!("{url}{method}"), token, at);
+        let value = |text: String| {
+            MetadataValue::try_from(text).map_err(|_| Status::internal("a credential is not a header value"))
+        };
+        call.metadata_mut().insert("authorization", value(format!("DPoP {token}"))?);
+        call.metadata_mut().insert("dpop", value(proof)?);
+        Ok(())
     }
 }
 

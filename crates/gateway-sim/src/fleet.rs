@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::{task::JoinSet, time::sleep};
 use tonic::transport::Channel;
 
-use crate::{Clock, End, Enrolled, Gateway, Progress, Route, enroll};
+use crate::{Clock, End, Enrolled, Gateway, Meter, Progress, Route, enroll};
 
 /// How a fleet runs.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Plan {
     pub clock: Clock,
     /// How long gateways that are refused wait before they try again; `None` for not at all.
     pub retry_refused: Option<Duration>,
+    /// How often each gateway reports; `None` for not at all.
+    pub metering: Option<Duration>,
 }
 
 /// How many gateways enroll at the same time.
@@ -35,13 +37,14 @@ pub struct Fleet {
     /// What they have applied.
     pub progress: Arc<Progress>,
     tasks: JoinSet<()>,
+    _meters: JoinSet<()>,
 }
 
 impl Plan {
     /// A plan for gateways with right clocks that call a server, ten of them on each connection.
     pub fn of(server: Route) -> Self {
         let clock = Clock::default();
-        Self { server, mutual: None, streams_per_connection: 10, clock, retry_refused: None }
+        Self { server, mutual: None, streams_per_connection: 10, clock, retry_refused: None, metering: None }
     }
 
     /// Enrolls gateways with a token that may be used that often.
@@ -56,7 +59,7 @@ impl Plan {
 
     /// Opens the streams of gateways.
     pub fn start(&self, enrolled: Vec<Enrolled>) -> Result<Fleet> {
-        let (progress, mut tasks) = (Arc::new(Progress::default()), JoinSet::new());
+        let (progress, mut tasks, mut meters) = (Arc::new(Progress::default()), JoinSet::new(), JoinSet::new());
         let ids = enrolled.iter().map(|enrolled| enrolled.id.clone()).collect();
         let mut shared: Option<Channel> = None;
         for (number, enrolled) in enrolled.into_iter().enumerate() {
@@ -73,6 +76,11 @@ impl Plan {
                     (channel, Some(self.server.url().to_owned()))
                 }
             };
+            if let Some(interval) = self.metering {
+                let (meter, channel, url) = (Meter::new(number, enrolled.clone()), channel.clone(), url.clone());
+                let progress = progress.clone();
+                meters.spawn(async move { meter.run(channel, url.as_deref(), interval, &progress).await });
+            }
             let (progress, retry) = (progress.clone(), self.retry_refused);
             tasks.spawn(async move {
                 let mut gateway = Gateway::new(number, enrolled);
@@ -83,7 +91,7 @@ impl Plan {
                 }
             });
         }
-        Ok(Fleet { ids, progress, tasks })
+        Ok(Fleet { ids, progress, tasks, _meters: meters })
     }
 }
 

@@ -12,7 +12,7 @@ use tenantry_proto::edge::v1::{
     gateway_stream_service_client::GatewayStreamServiceClient, stream_request, stream_response,
 };
 use tokio::{sync::mpsc, time::sleep};
-use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
+use tonic::{Code, Request, Status, transport::Channel};
 
 use crate::{Enrolled, Progress};
 
@@ -79,7 +79,7 @@ impl Gateway {
         });
         let mut call = Request::new(outgoing);
         if let Some(url) = proven_url {
-            self.prove(&mut call, url)?;
+            self.enrolled.prove(&mut call, url, METHOD)?;
         }
         let mut incoming = GatewayStreamServiceClient::new(channel).stream(call).await?.into_inner();
         progress.opened();
@@ -109,19 +109,6 @@ impl Gateway {
                 Some(stream_response::Message::Bookmark(_)) | None => {}
             }
         }
-    }
-
-    /// Sends the device token with a proof that this gateway has its key.
-    fn prove<T>(&self, call: &mut Request<T>, url: &str) -> Result<(), Status> {
-        let token = &self.enrolled.device_token;
-        let at = self.enrolled.clock.unix().saturating_add(self.enrolled.server_ahead);
-        let proof = self.enrolled.key.dpop_at("POST", &format!("{url}{METHOD}"), token, at);
-        let value = |text: String| {
-            MetadataValue::try_from(text).map_err(|_| Status::internal("a credential is not a header value"))
-        };
-        call.metadata_mut().insert("authorization", value(format!("DPoP {token}"))?);
-        call.metadata_mut().insert("dpop", value(proof)?);
-        Ok(())
     }
 
     /// Whether a call was refused by a server with another time than the one before, which is noted.

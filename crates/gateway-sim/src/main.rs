@@ -59,6 +59,9 @@ struct Arguments {
     /// How long gateways that are refused wait before they try again, in seconds; not at all without it.
     #[arg(long, value_name = "SECONDS")]
     retry_refused: Option<u64>,
+    /// How often each gateway reports to the server, in seconds; not at all without it.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    metering: Option<u64>,
 }
 
 /// How long all gateways may take to apply a policy.
@@ -76,6 +79,7 @@ async fn main() -> Result<()> {
         streams_per_connection: arguments.streams_per_connection,
         clock: Clock::ahead(arguments.clock_ahead),
         retry_refused: arguments.retry_refused.map(Duration::from_secs),
+        metering: arguments.metering.map(Duration::from_secs),
     };
     let began = Instant::now();
     let enrolled = plan.enroll(&arguments.token, arguments.gateways).await?;
@@ -139,6 +143,9 @@ fn summary(fleet: &mut Fleet) -> Result<()> {
         fleet.progress.updates(Material::GatewayPolicy),
         fleet.running()
     ))?;
+    if fleet.progress.reports() > 0 {
+        say(format_args!("the server has {} reports of the gateways", fleet.progress.reports()))?;
+    }
     ends.iter().try_for_each(|end| say(format_args!("ended: {end}")))?;
     if let Some(first) = refusals.first() {
         bail!("{} updates were refused, the first one by {first}", refusals.len());

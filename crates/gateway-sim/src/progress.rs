@@ -35,6 +35,7 @@ struct Inner {
     ended: Vec<String>,
     updates: HashMap<Material, u64>,
     opened: u64,
+    reports: u64,
     hints: Vec<Duration>,
 }
 
@@ -58,6 +59,12 @@ impl Progress {
     /// A gateway has opened a stream.
     pub fn opened(&self) {
         self.lock().opened += 1;
+        self.changed.notify_waiters();
+    }
+
+    /// A gateway has reported a window, and the server has it.
+    pub fn reported(&self) {
+        self.lock().reports += 1;
         self.changed.notify_waiters();
     }
 
@@ -91,6 +98,11 @@ impl Progress {
     /// The number of streams that were opened.
     pub fn streams(&self) -> u64 {
         self.lock().opened
+    }
+
+    /// The number of reports that the server has.
+    pub fn reports(&self) -> u64 {
+        self.lock().reports
     }
 
     /// How long gateways were asked to wait before they connect again.

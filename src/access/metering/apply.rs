@@ -57,15 +57,32 @@ pub fn apply(session: &mut AccessSessionRow, line: &Checked, at: At) -> Applied 
 
 /// The gateway reports the end of a session. Returns whether it had to end it.
 fn end(session: &mut AccessSessionRow, line: &Checked, ended: OffsetDateTime, now: OffsetDateTime) -> bool {
-    if session.status == SessionStatus::Active {
+    // One that had ended before it was given up has ended when and why its gateway says.
+    let was_over = session.ended_at.is_some_and(|given_up| ended < given_up.time());
+    if session.status == SessionStatus::Active || (is_given_up(session) && was_over) {
         let started = session.started_at.time();
         session.status = SessionStatus::Ended;
         session.ended_at = Some(ended.clamp(started, now.max(started)).into());
         let unknown = || EndReason::Closed.as_str().to_owned();
         session.end_reason = Some(line.end_reason.clone().unwrap_or_else(unknown));
+    } else {
+        started_after_all(session);
     }
     session.end_reported = true;
     session.kill_requested_at.take().is_some()
+}
+
+/// Whether a session ended because its gateway did not report it for too long.
+fn is_given_up(session: &AccessSessionRow) -> bool {
+    let given_up = [EndReason::NotStarted.as_str(), EndReason::Lost.as_str()];
+    !session.end_reported && session.end_reason.as_deref().is_some_and(|reason| given_up.contains(&reason))
+}
+
+/// A session that was given up because it was never reported is reported.
+fn started_after_all(session: &mut AccessSessionRow) {
+    if session.end_reason.as_deref() == Some(EndReason::NotStarted.as_str()) {
+        session.end_reason = Some(EndReason::Lost.as_str().to_owned());
+    }
 }
 
 /// The gateway reports that a session continues. Returns whether it has to end it from now on.
@@ -74,6 +91,7 @@ fn continues(session: &mut AccessSessionRow, now: OffsetDateTime) -> bool {
         session.expires_at = session.max_end.min(Stamp::from(now + SILENT));
         return false;
     }
+    started_after_all(session);
     let is_news = !is_being_killed(session, now.into());
     if is_news {
         session.end_reported = false;

@@ -12,7 +12,7 @@ use crate::{
         ListOperationsRequest, ListOperationsResponse, Operation as OperationMessage, OperationFailure, OperationState,
         OperationStep, WatchOperationsRequest, WatchOperationsResponse,
     },
-    streams::{Selection, Watch, WatchScope, abort_when},
+    streams::{Selection, Watch, WatchScope, in_place},
     tenants,
 };
 
@@ -55,13 +55,14 @@ impl OperationService for Operations {
             Some(only) => Selection::one(scope, &shown(only.id)),
             None => scope.into(),
         };
+        let place = streams.board.places().take(&cx.caller)?;
         let watch = Watch::open(&streams.operations, selection, message.revision).await?;
         let messages = match &only {
             Some(only) => Either::Left(operations::until_ended(watch.messages(), only.state.is_final())),
             None => Either::Right(watch.messages()),
         };
         let messages = messages.map(|message| message.map(WatchOperationsResponse::from));
-        Ok(abort_when(messages, streams.standing.end_of(cx)))
+        Ok(in_place(messages, place, streams.standing.end_of(cx)))
     }
 
     async fn cancel_operation(&self, cx: &Cx, message: CancelOperationRequest) -> Result<CancelOperationResponse> {

@@ -13,7 +13,7 @@ use crate::{
         GetTenantRequest, GetTenantResponse, ListTenantsRequest, ListTenantsResponse, SuspensionAuthority,
         Tenant as TenantMessage, TenantState, WatchTenantsRequest, WatchTenantsResponse,
     },
-    streams::{Watch, abort_when},
+    streams::{Watch, in_place},
     tenants::{self, Authority, Status, Tenant},
 };
 
@@ -44,9 +44,10 @@ impl TenantService for Tenants {
     ) -> Result<impl Stream<Item = Result<WatchTenantsResponse>> + Send + 'static> {
         let streams = &self.deps.streams;
         let scope = tenants::watchable(cx, &self.deps.store).await?;
+        let place = streams.board.places().take(&cx.caller)?;
         let watch = Watch::open(&streams.tenants, scope, message.revision).await?;
         let messages = watch.messages().map(|message| message.map(WatchTenantsResponse::from));
-        Ok(abort_when(messages, streams.standing.end_of(cx)))
+        Ok(in_place(messages, place, streams.standing.end_of(cx)))
     }
 }
 

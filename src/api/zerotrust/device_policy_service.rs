@@ -2,7 +2,7 @@
 
 use futures::{Stream, StreamExt};
 
-use super::wait::{self, Wait};
+use super::wait::{self, On, Wait};
 use crate::{
     api::{
         Deps,
@@ -63,8 +63,7 @@ impl DevicePolicies {
     async fn bundle(&self, cx: &Cx, named: Option<String>, wait: Option<Wait>) -> Result<Bundle> {
         let (device, tenant) = (device(cx, named)?, cx.tenant()?);
         let read = || bundles::of_device(cx, &self.deps.store, &self.deps.trust, tenant, &device);
-        let on = (Interest::Policies, device.as_str());
-        wait::current(cx, &self.deps, on, wait, read).await
+        wait::current(cx, &self.deps, On::subject(Interest::Policies, &device), wait, read).await
     }
 }
 

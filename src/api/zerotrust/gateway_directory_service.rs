@@ -2,7 +2,7 @@
 
 use futures::{Stream, StreamExt};
 
-use super::wait::{self, Wait};
+use super::wait::{self, On, Wait};
 use crate::{
     api::{
         Deps,
@@ -35,8 +35,8 @@ impl GatewayDirectoryService for GatewayDirectory {
         let Deps { store, trust, settings, .. } = &self.deps;
         let tenant = cx.tenant()?;
         let read = || directory::get(cx, store, trust, tenant, reader, settings.heartbeat);
-        let of = (Interest::Directory, id.as_str());
-        let found = wait::current(cx, &self.deps, of, wait, read).await?;
+        let on = On::subject(Interest::Directory, &id).or_topic(Topic::Directory { reader });
+        let found = wait::current(cx, &self.deps, on, wait, read).await?;
         Ok(GetGatewayDirectoryResponse { envelope: Some(envelope(&found.envelope)?), digest: found.digest })
     }
 

@@ -3,7 +3,7 @@
 use futures::{Stream, StreamExt};
 use uuid::Uuid;
 
-use super::wait::{self, Awaited, Wait};
+use super::wait::{self, Awaited, On, Wait};
 use crate::{
     api::{
         Deps,
@@ -155,7 +155,7 @@ impl GatewayRuntime {
         F: Future<Output = Result<T>> + Send,
     {
         let id = IdKind::Gateway.show(gateway(cx)?);
-        wait::current(cx, &self.deps, (interest, id.as_str()), wait, read).await
+        wait::current(cx, &self.deps, On::subject(interest, &id), wait, read).await
     }
 
     /// The tenant of the gateway that calls.

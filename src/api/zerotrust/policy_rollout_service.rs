@@ -34,8 +34,8 @@ impl PolicyRolloutService for PolicyRollouts {
     ) -> Result<impl Stream<Item = Result<WatchPolicyRolloutResponse>> + Send + 'static> {
         let scope = tenants::reach(cx, &self.deps.store, cx.tenant()?).await?;
         let streams = &self.deps.streams;
-        let lost = streams.standing.rights_lost(cx);
-        let events = edge::watch_rollout(cx, &self.deps.store, &streams.changes, scope, lost);
+        let (place, lost) = (streams.board.places().take(&cx.caller)?, streams.standing.rights_lost(cx));
+        let events = edge::watch_rollout(cx, &self.deps.store, &streams.changes, (scope, place), lost);
         Ok(events.map(|event| event.map(shown)))
     }
 }

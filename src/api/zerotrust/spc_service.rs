@@ -4,6 +4,7 @@ use futures::{Stream, StreamExt};
 
 use super::{
     artifacts::envelope,
+    wait::{self, On, Wait},
     watched::{watch, watch_deltas},
 };
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
         ValidateSpcRequest, ValidateSpcResponse, WatchSpcBundleRequest, WatchSpcBundleResponse,
     },
     spc::{self, Check, Claims, NewSpc, Question, RevokeInput, SubjectInput, Verdict, bundles},
+    streams::Interest,
     tenants,
 };
 
@@ -48,8 +50,10 @@ impl SpcService for Spcs {
     }
 
     async fn get_spc_bundle(&self, cx: &Cx, message: GetSpcBundleRequest) -> Result<GetSpcBundleResponse> {
-        let (store, trust) = (&self.deps.store, &self.deps.trust);
-        let bundle = bundles::since(cx, store, trust, cx.tenant()?, message.since_sequence).await?;
+        let (wait, sequence) = (Wait::read(message.wait, message.known)?, message.since_sequence);
+        let (store, trust, tenant) = (&self.deps.store, &self.deps.trust, cx.tenant()?);
+        let read = || bundles::since(cx, store, trust, tenant, sequence);
+        let bundle = wait::current(cx, &self.deps, On::tenant(Interest::Spcs), wait, read).await?;
         Ok(GetSpcBundleResponse { envelope: Some(envelope(&bundle.envelope)?), digest: bundle.digest })
     }
 

@@ -6,13 +6,18 @@ use crate::{
     api::{
         Deps,
         handlers::zerotrust::v1::trust_service::TrustService,
-        zerotrust::{artifacts::envelope, watched::watch},
+        zerotrust::{
+            artifacts::envelope,
+            wait::{self, On, Wait},
+            watched::watch,
+        },
     },
     base::{Cx, Result},
     edge::Topic,
     proto::zerotrust::v1::{
         GetTrustAnchorsRequest, GetTrustAnchorsResponse, WatchTrustAnchorsRequest, WatchTrustAnchorsResponse,
     },
+    streams::Interest,
     tenants,
 };
 
@@ -22,7 +27,12 @@ pub struct TrustAnchors {
 
 impl TrustService for TrustAnchors {
     async fn get_trust_anchors(&self, cx: &Cx, message: GetTrustAnchorsRequest) -> Result<GetTrustAnchorsResponse> {
-        let set = self.deps.trust.anchors(cx, cx.tenant()?, message.sequence).await?;
+        let wait = Wait::read(message.wait, message.known)?;
+        let (trust, tenant, sequence) = (&self.deps.trust, cx.tenant()?, message.sequence);
+        // A set with a given number never changes.
+        let wait = wait.filter(|_| sequence.is_none());
+        let read = || trust.anchors(cx, tenant, sequence);
+        let set = wait::current(cx, &self.deps, On::tenant(Interest::Anchors), wait, read).await?;
         Ok(GetTrustAnchorsResponse { envelope: Some(envelope(&set.envelope)?), digest: set.digest })
     }
 

@@ -1,13 +1,18 @@
 //! Calls that wait until what they return changes (zero-trust contract, section 2, "Caching").
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use futures::future::OptionFuture;
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     api::Deps,
-    base::{Basis, Cx, Error, IdKind, Result, error::Reason},
+    base::{Basis, Cx, Error, IdKind, Result, TenantScope, error::Reason},
+    edge::{Board, State, Subscription, Topic},
     policy, spc,
     streams::Interest,
     tenants,
@@ -60,12 +65,63 @@ macro_rules! awaited {
 
 awaited!(AnchorSet, Artifact, policy::bundles::Bundle, spc::bundles::Bundle);
 
-/// What `read` returns; if the caller has it already, only after a change, after its end, or after the time. It depends on an interest, and
-/// on the device or gateway with a public id.
+/// What is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct On<'o> {
+    interest: Interest,
+    /// The device or gateway that it depends on, by its public id.
+    subject: Option<&'o str>,
+    /// What changes without an event, too, such as gateways that go offline: all calls and streams that follow it share what is read.
+    topic: Option<Topic>,
+}
+
+impl<'o> On<'o> {
+    /// Something of a tenant.
+    pub fn tenant(interest: Interest) -> Self {
+        Self { interest, subject: None, topic: None }
+    }
+
+    /// Something that depends on a device or gateway, with a public id.
+    pub fn subject(interest: Interest, id: &'o str) -> Self {
+        Self { subject: Some(id), ..Self::tenant(interest) }
+    }
+
+    /// The same, when the state of a topic changes as well.
+    pub fn or_topic(self, topic: Topic) -> Self {
+        Self { topic: Some(topic), ..self }
+    }
+}
+
+/// A topic that a call follows.
+struct Followed {
+    subscription: Subscription,
+    bell: Arc<Notify>,
+}
+
+impl Followed {
+    fn of(board: &Board, scope: TenantScope, topic: Topic) -> Self {
+        let bell = Arc::new(Notify::new());
+        Self { subscription: board.follow(scope, topic, &bell), bell }
+    }
+
+    /// Waits until it has another state than the one with a digest.
+    async fn differs_from(&self, digest: &str) {
+        loop {
+            self.bell.notified().await;
+            match self.subscription.state() {
+                State::Known(material) if *material.digest == *digest => {}
+                State::Known(_) | State::Absent => return,
+                State::Unknown => {}
+            }
+        }
+    }
+}
+
+/// What `read` returns; if the caller has it already, only after a change, after its end, or after the time.
 pub(super) async fn current<T, F>(
     cx: &Cx,
     deps: &Deps,
-    (interest, subject): (Interest, &str),
+    on: On<'_>,
     wait: Option<Wait>,
     read: impl Fn() -> F + Send,
 ) -> Result<T>
@@ -74,9 +130,10 @@ where
     F: Future<Output = Result<T>> + Send,
 {
     let Some(Wait { time, known }) = wait else { return read().await };
-    let tenant = tenants::reach(cx, &deps.store, cx.tenant()?).await?.tenant();
+    let scope = tenants::reach(cx, &deps.store, cx.tenant()?).await?;
     // Before the first read, so that no change is missed.
-    let mut changes = deps.streams.changes.of(tenant, interest, keys(cx, subject));
+    let mut changes = deps.streams.changes.of(scope.tenant(), on.interest, keys(cx, on.subject));
+    let followed = on.topic.map(|topic| Followed::of(&deps.streams.board, scope, topic));
     let mut found = read().await?;
     let until = Instant::now() + time;
     cx.extend(time);
@@ -84,9 +141,11 @@ where
         let left = Duration::try_from(found.expires_at() - deps.store.clock().now()).ok();
         // What has expired and is still current is waited for as well: nothing follows yet.
         let end = left.filter(|left| !left.is_zero()).map(|left| Instant::now() + left).filter(|end| *end < until);
+        let another = OptionFuture::from(followed.as_ref().map(|followed| followed.differs_from(found.digest())));
         let waiting = async {
             tokio::select! {
                 turn = changes.next() => Some(turn),
+                Some(()) = another => Some(changes.turn().await),
                 () = sleep_until(end.unwrap_or(until)) => match end {
                     Some(_) => Some(changes.turn().await),
                     None => None,
@@ -102,13 +161,15 @@ where
 }
 
 /// The keys of the events about the subject, and about the caller, which may lose its rights.
-fn keys(cx: &Cx, subject: &str) -> Vec<String> {
+fn keys(cx: &Cx, subject: Option<&str>) -> Vec<String> {
     let own = match cx.caller.basis {
         Basis::Device { id, .. } => Some(IdKind::Device.show(id)),
         Basis::Gateway { id, .. } => Some(IdKind::Gateway.show(id)),
-        Basis::Token | Basis::Account { .. } | Basis::ApiKey(_) => None,
+        Basis::Account { id, .. } => Some(IdKind::User.show(id)),
+        Basis::ApiKey(id) => Some(IdKind::ApiKey.show(id)),
+        Basis::Token => None,
     };
-    own.into_iter().filter(|own| own != subject).chain([subject.to_owned()]).collect()
+    own.into_iter().filter(|own| Some(own.as_str()) != subject).chain(subject.map(str::to_owned)).collect()
 }
 
 #[cfg(test)]

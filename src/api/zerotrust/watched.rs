@@ -16,7 +16,7 @@ use crate::{
     store::apart,
 };
 
-/// The events of a topic, after what the client has. Fails if the device or gateway that calls has too many streams.
+/// The events of a topic, after what the client has. Fails if the caller has too many streams.
 pub(super) fn watch(
     cx: &Cx,
     streams: &Streams,

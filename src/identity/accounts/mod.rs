@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     base::{Cx, Error, IdKind, Result, Role, Secret, TenantScope, error::Reason, text},
+    entitlements,
     store::{
         Change, ChangeKind, Db, Exec, Fetch, Stamp, Store, Tx, UpdateRow,
         columns::{Authority, Source, TotpState},
@@ -97,9 +98,13 @@ pub fn check(new: &NewAccount) -> Result<()> {
     Err(Error::invalid(Reason::InvalidArgument, "role", message))
 }
 
-/// Inserts an account, inside a write. `password_hash` is the result of [`hash`].
+/// Inserts an account, inside a write that has locked its tenant. `password_hash` is the result of [`hash`]. Fails with FAILED_PRECONDITION if
+/// the tenant has as many users as it may.
 pub async fn insert(tx: &Tx, new: &NewAccount, password_hash: String) -> Result<Account> {
     refuse_taken(tx, new).await?;
+    if let Some(scope) = new.tenant {
+        entitlements::require_user(tx, scope).await?;
+    }
     let (id, now) = (tx.new_id(), Stamp::from(tx.now()));
     let username = if new.username.is_empty() { IdKind::User.show(id) } else { new.username.clone() };
     let tenant = new.tenant.map(TenantScope::tenant);

@@ -53,7 +53,8 @@ struct Draft {
 
 /// Creates a user: active with a password, invited without. Fails with INVALID_ARGUMENT for invalid values,
 /// with PERMISSION_DENIED for a role above the caller's own or one that the caller's own role would not
-/// outlast, with ALREADY_EXISTS if the id or the address is taken. An id is never used again.
+/// outlast, with ALREADY_EXISTS if the id or the address is taken, with FAILED_PRECONDITION if the tenant has as many users as it may. An id is
+/// never used again.
 pub async fn create(cx: &Cx, people: &People, tenant: &TenantRef, new: NewUser) -> Result<User> {
     let draft = draft(cx, people, new).await?;
     people.store.write(cx, (tenant.clone(), draft), create_in).await

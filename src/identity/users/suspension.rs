@@ -6,6 +6,7 @@ use super::{LockedUser, ceiling, last_admin, put, record, rules};
 use crate::identity::{AccountChange, AccountStatus, User, UserRef, sessions::records, users};
 use crate::{
     base::{Cx, Error, Result, error::Reason},
+    entitlements,
     store::{ChangeKind, Store, Tx, columns::EndReason, tables::SessionsAt},
     tenants::Authority,
 };
@@ -67,7 +68,7 @@ async fn suspend_locked(tx: &Tx, locked: &LockedUser) -> Result<Suspended> {
 
 /// Lifts the suspension of a user, and of the devices that were suspended with it; does nothing to a user that is not suspended. Fails with INVALID_ARGUMENT
 /// for the caller's own account, with PERMISSION_DENIED for a user above the caller's own role and for a
-/// suspension by the platform, with NOT_FOUND if there is no such user.
+/// suspension by the platform, with NOT_FOUND if there is no such user, with FAILED_PRECONDITION if the tenant has more users than it may.
 pub async fn reactivate(cx: &Cx, store: &Store, user: &UserRef, reason: Option<String>) -> Result<Reactivated> {
     store.write(cx, (user.clone(), rules::reason(reason)?), reactivate_in).await
 }
@@ -80,6 +81,7 @@ async fn reactivate_in(tx: &Tx, (user, reason): &(UserRef, Option<String>)) -> R
     let after = if locked.user.account.status == AccountStatus::Suspended {
         refuse_foreign(tx, &locked)?;
         ceiling::refuse_takeover(tx, &locked).await?;
+        entitlements::require_no_excess_of_users(tx, locked.scope).await?;
         devices = tx.reactivate_devices_of(locked.scope, locked.user.account.id).await?;
         let status = rules::active_or_invited(!locked.row.password_hash.is_empty());
         put(tx, &locked, &AccountChange { status: Some((status, None)), ..AccountChange::default() }).await?

@@ -239,6 +239,7 @@ impl<C: Db> Rows<'_, C, Entity> {
     /// Writes what reports change in sessions, which are locked.
     pub async fn put_reported(&self, sessions: Vec<Model>) -> Result<()> {
         let columns = [
+            Column::StartedAt,
             Column::ExpiresAt,
             Column::ReportedAt,
             Column::LastActivityAt,

@@ -2,10 +2,11 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::rows::TenantTable;
+use super::rows::{Rows, TenantRows, TenantTable};
 use crate::{
-    base::{Role, TenantId, error::Reason},
+    base::{Result, Role, TenantId, error::Reason},
     store::{
+        Count, Db,
         columns::{AccountStatus, Authority, Source, Stamp, TotpState},
         unique::Unique,
     },
@@ -104,4 +105,17 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl TenantTable for Entity {
     const TENANT: Column = Column::TenantId;
+}
+
+impl<'a, C> TenantRows<'a, C> {
+    pub fn accounts(&self) -> Rows<'a, C, Entity> {
+        self.table()
+    }
+}
+
+impl<C: Db> Rows<'_, C, Entity> {
+    /// How many count against the limit of users: all that were not deleted.
+    pub async fn seats(&self) -> Result<u64> {
+        Ok(self.select().filter(Column::Status.ne(AccountStatus::Deleted)).fetch_count(self.conn).await?)
+    }
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     base::{PageRequest, Result, Role, TenantId},
     store::{
-        Db, Exec, Kept, Store,
+        Count, Db, Exec, Kept, Store,
         columns::{Json, Owner, Stamp, TenantStatus},
         page::page,
     },
@@ -76,6 +76,12 @@ impl<C: Db> Rows<'_, C, Entity> {
     /// Inserts a key.
     pub async fn insert(&self, key: Model) -> Result<()> {
         self.add(key).await
+    }
+
+    /// How many count against the limit of API keys: those that are valid.
+    pub async fn seats(&self, now: Stamp) -> Result<u64> {
+        let valid = self.select().filter(Column::RevokedAt.is_null()).filter(Column::ExpiresAt.gt(now));
+        Ok(valid.fetch_count(self.conn).await?)
     }
 
     /// Revokes a key, unless it is revoked already.

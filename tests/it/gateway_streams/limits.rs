@@ -1,11 +1,13 @@
-//! How many streams a gateway may have open. On SQLite alone: the database plays no part.
+//! How many streams a caller may have open. On SQLite alone: the database plays no part.
 
+use reqwest::Method;
+use serde_json::json;
 use tenantry_gateway_sim::{Enrolled, Selected};
 use tenantry_proto::edge::v1::Material;
 use tonic::{Code, transport::Endpoint};
 
-use super::{metric, plan, publisher, raw::Raw, serve, token, url, watches::of_gateway};
-use crate::harness::{eventually, server::Server};
+use super::{TENANT, metric, plan, publisher, raw::Raw, serve, token, url, watches::of_gateway};
+use crate::harness::{eventually, http::Http, server::Server, stream::Stream};
 
 /// The maximum.
 const MOST: usize = 8;
@@ -108,5 +110,57 @@ async fn watches_over_rest_count_as_streams() {
     assert_eq!(stream.update().await.number, version);
     for lines in &mut further {
         assert_eq!(lines.json().await.unwrap()["version"], version);
+    }
+}
+
+/// Opens a watch, and reads until its client knows that there is nothing newer.
+async fn watch(http: &Http, path: &str) -> Stream {
+    let mut lines = http.clone().header("accept", "application/x-ndjson").stream(path).await;
+    while let Some(event) = lines.json().await {
+        let kind = event.get("type").unwrap_or_else(|| panic!("{path}: {event}"));
+        if ["bookmark", "EVENT_TYPE_BOOKMARK", "state"].iter().any(|last| kind == last) {
+            return lines;
+        }
+    }
+    panic!("the watch of {path} ended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn administrators_and_api_keys_have_as_many() {
+    let db = crate::db::sqlite().await;
+    let (server, _) = serve(&db).await;
+    let anchors = "/v1/trust/anchors/watch";
+    // Whatever they watch. Another token is another caller.
+    let paths = [anchors, "/v1/spc/bundle/watch", "/v1/admin/policy/rollout/watch", "/registry/v1/tenants:watch"];
+    let minted = async || server.http().token(server.setup().mint(&["--role", "admin", "--tenant", TENANT]).await);
+    let (admin, colleague) = (minted().await, minted().await);
+    let key = json!({"name": "watcher", "role": "admin"}).to_string();
+    let key = admin.call(Method::POST, "/v1/admin/api-keys", Some(&key)).await.json()["api_key"].clone();
+    let key = server.http().token(key.as_str().unwrap().to_owned());
+    let mut other = watch(&colleague, anchors).await;
+    // API keys are for this surface alone.
+    for (caller, paths) in [(&admin, &paths[..]), (&key, &paths[..3])] {
+        let mut oldest = watch(caller, anchors).await;
+        let mut further = Vec::new();
+        for number in 1..MOST {
+            further.push(watch(caller, paths[number % paths.len()]).await);
+        }
+        let one_more = watch(caller, anchors).await;
+        let end = oldest.json().await.unwrap();
+        assert!(end.to_string().contains("rate_limited") && end.to_string().contains("more than 8 streams"), "{end}");
+        assert!(oldest.json().await.is_none());
+        drop((one_more, further));
+    }
+    // A caller of the platform operates the server.
+    let path = format!("{anchors}?tenant_id={TENANT}");
+    let mut platform = Vec::new();
+    for _ in 0..3 * MOST {
+        platform.push(watch(&server.admin(), &path).await);
+    }
+    let rotate = json!({"tenant_id": TENANT, "use": "spc-signing", "emergency": true, "reason": "lost"}).to_string();
+    let rotated = server.admin().call(Method::POST, "/v1/trust/anchors/rotate", Some(&rotate)).await;
+    assert_eq!(rotated.status, 202, "{rotated:?}");
+    for lines in platform.iter_mut().chain([&mut other]) {
+        assert_eq!(lines.json().await.unwrap()["version"], 2);
     }
 }

@@ -1,5 +1,7 @@
 //! Streams over the listener that asks for certificates, and what ends them there.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tenantry_gateway_sim::{Plan, Selected};
 use tenantry_proto::edge::v1::Material;
@@ -10,7 +12,8 @@ use crate::harness::eventually;
 both_databases! {
     async fn a_gateway_streams_with_its_certificate_through_a_rotation(db: TestDb) {
         let (server, pool) = serve(&db).await;
-        let plan = Plan { mutual: Some(mutual(&server)), ..plan(&url(&server)) };
+        let (mutual, metering) = (Some(mutual(&server)), Some(Duration::from_secs(1)));
+        let plan = Plan { mutual, metering, ..plan(&url(&server)) };
         let fleet = fleet(&server, &pool, &plan, 3).await;
         let publisher = publisher(&server, &url(&server));
         let all = [0, 1, 2];
@@ -40,5 +43,19 @@ both_databases! {
             current.then_some(())
         })
         .await;
+        // They report what they have applied, each window once.
+        eventually("reports of all gateways with what they have", async || {
+            let health = server.admin().get(&format!("/v1/admin/gateway/health?tenant_id={TENANT}")).await.json();
+            let has = |gateway: &serde_json::Value| gateway["state"] == "online" && gateway["applied"]["policy_version"] == next;
+            health["gateways"].as_array().unwrap().iter().all(has).then_some(())
+        })
+        .await;
+        let told = fleet.progress.reports();
+        drop(fleet);
+        let reports = server.admin().get(&format!("/v1/gateway/metering?tenant_id={TENANT}&limit=500")).await.json();
+        let all = reports["reports"].as_array().unwrap();
+        let different: std::collections::HashSet<_> = all.iter().map(|report| report["report_id"].to_string()).collect();
+        // What was sent when the fleet stopped may have come as well.
+        assert!((told..=told + 3).contains(&(all.len() as u64)) && different.len() == all.len() && told >= 3, "{told} {reports}");
     }
 }

@@ -1,4 +1,4 @@
-//! The work of an event grows with what it concerns: signatures and wakeups among 10,000 devices in 100 groups.
+//! The work of an event grows with what it concerns: resolutions, signatures and encodings among 10,000 devices in 100 groups.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -68,10 +68,14 @@ impl Fleet {
 
 async fn publish(db: &TestDb, scope: TenantScope, group: Option<Uuid>, kill_switch: bool) {
     let of_group = group.map(|id| ScopeInput { kind: "group".to_owned(), id: Some(IdKind::Group.show(id)) });
+    publish_to(db, scope, of_group, kill_switch).await;
+}
+
+async fn publish_to(db: &TestDb, scope: TenantScope, to: Option<ScopeInput>, kill_switch: bool) {
     let policy = PolicyDocument { kill_switch: Some(kill_switch), ..PolicyDocument::default() };
     let new = NewPolicy {
         channel: "stable".to_owned(),
-        scope: of_group,
+        scope: to,
         priority: None,
         content: Content::Policy(Box::new(policy), Default::default()),
         canary: None,
@@ -184,15 +188,23 @@ both_databases! {
         let shared: std::collections::HashSet<_> = first.values().map(|bytes| bytes.as_ptr()).collect();
         assert_eq!(shared.len(), GROUPS + 1, "encodings");
 
-        // A publication for one group: one signature, and only its devices have something new.
-        publish(&db, scope, Some(fleet.groups[7]), false).await;
+        // A publication for one group: one signature and one encoding, and only its devices are resolved and have something new. It is an
+        // event for the new version, and one for the version that it replaces.
         let of_group = fleet.devices.len() / GROUPS;
+        let resolved = board.resolved();
+        publish(&db, scope, Some(fleet.groups[7]), false).await;
         let changed = fleet.changed(&first, of_group).await;
         assert_eq!(changed.len(), of_group);
         assert_eq!(audited(&db, SIGNED).await, GROUPS + 2);
+        let now = fleet.envelopes().unwrap();
+        let encoded: std::collections::HashSet<_> = changed.iter().map(|device| now[device].as_ptr()).collect();
+        assert_eq!(encoded.len(), 1, "encodings");
+        let after = board.resolved() - resolved;
+        assert!((of_group as u64..=2 * of_group as u64).contains(&after), "{after} resolutions");
 
         // A user joins a group: their device gets what its devices have, under a number that it has not seen.
         let before = fleet.envelopes().unwrap();
+        let resolved = board.resolved();
         let group = GroupRef {
             tenant: TenantRef::Id(scope.tenant()),
             id: IdKind::Group.show(fleet.groups[7]),
@@ -208,9 +220,12 @@ both_databases! {
         .await;
         let signed = audited(&db, SIGNED).await;
         assert!(signed <= GROUPS + 3, "{signed}");
+        let after = board.resolved() - resolved;
+        assert!((1..=2 * (of_group as u64 + 1)).contains(&after), "{after} resolutions");
 
-        // A device that changes, and nothing of its policy: no signature.
+        // A device that changes, and nothing of its policy: one resolution, and no signature.
         let before = fleet.envelopes().unwrap();
+        let resolved = board.resolved();
         let cx = platform_cx("device.rename");
         let renamed = fleet.devices[50];
         write(&db, &cx, move |tx| {
@@ -225,9 +240,22 @@ both_databases! {
         .unwrap();
         // Events are processed in their order: when a later one has had its effect, so has that.
         publish(&db, scope, Some(fleet.groups[8]), false).await;
-        let of_group = fleet.changed(&before, fleet.devices.len() / GROUPS).await;
-        assert_eq!((of_group.len(), of_group.contains(&renamed)), (fleet.devices.len() / GROUPS, false));
+        let changed = fleet.changed(&before, of_group).await;
+        assert_eq!((changed.len(), changed.contains(&renamed)), (of_group, false));
         assert_eq!(audited(&db, SIGNED).await, signed + 1);
+        let after = board.resolved() - resolved;
+        assert!((1 + of_group as u64..=1 + 2 * of_group as u64).contains(&after), "{after} resolutions");
+
+        // A publication for one device.
+        let before = fleet.envelopes().unwrap();
+        let resolved = board.resolved();
+        let only = fleet.devices[33];
+        publish_to(&db, scope, Some(ScopeInput { kind: "device".to_owned(), id: Some(IdKind::Device.show(only)) }), true).await;
+        assert_eq!(fleet.changed(&before, 1).await, [only]);
+        assert_eq!(audited(&db, SIGNED).await, signed + 2);
+        // The second event of the publication before may have come meanwhile.
+        let after = board.resolved() - resolved;
+        assert!((1..=1 + of_group as u64).contains(&after), "{after} resolutions");
         stop.cancel();
     }
 }

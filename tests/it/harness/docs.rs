@@ -67,7 +67,7 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
 /// Runs the blocks of a document against a server and compares their output with the document.
 pub async fn run(document: &str, server: &Server, blocks: &[Block]) {
     let home = server.setup().home();
-    prepare_home(home, server.address());
+    prepare_home(home, server.address(), &mutual(server));
     let mut script = String::from("set -euo pipefail\n");
     for block in blocks.iter().filter(|block| !block.norun) {
         writeln!(script, "printf '\\036%s\\036' {}\n{}", block.line, block.commands).unwrap();
@@ -126,9 +126,16 @@ fn matches(pattern: &str, line: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// The address of the listener that asks for certificates; empty if there is none.
+fn mutual(server: &Server) -> String {
+    let log = server.log();
+    let line = log.lines().find_map(|line| line.strip_prefix("mTLS     https://")).unwrap_or_default();
+    line.split(',').next().unwrap_or_default().to_owned()
+}
+
 /// Prepares a directory in which the documents' commands work: the repository's files, the program on the PATH,
-/// and clients that connect to the test's server instead of port 8080, 18080 or 20900 of localhost.
-fn prepare_home(home: &Path, server: SocketAddr) {
+/// and clients that connect to the test's server instead of port 8080, 18080, 20900 or 18443 of this machine.
+fn prepare_home(home: &Path, server: SocketAddr, mutual: &str) {
     for entry in fs::read_dir(root()).unwrap() {
         let entry = entry.unwrap();
         let kept_out = [".git", ".tenantry", "target"].iter().any(|name| entry.file_name() == *name);
@@ -146,7 +153,8 @@ fn prepare_home(home: &Path, server: SocketAddr) {
     fs::write(home.join(".curlrc"), curlrc).unwrap();
     let grpcurl = bin.join("grpcurl");
     let shim = include_str!("grpcurl.sh").replace("@buf@", &super::buf().to_string_lossy());
-    fs::write(&grpcurl, shim.replace("@server@", &server.to_string())).unwrap();
+    let shim = shim.replace("@server@", &server.to_string()).replace("@mutual@", mutual);
+    fs::write(&grpcurl, shim).unwrap();
     fs::set_permissions(&grpcurl, fs::Permissions::from_mode(0o755)).unwrap();
 }
 

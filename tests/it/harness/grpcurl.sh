@@ -4,11 +4,12 @@
 set -euo pipefail
 
 buf='@buf@'
-flags=() data=() target='' what=''
+flags=() data=() scheme=http target='' what=''
 while [ $# -gt 0 ]; do
     case "$1" in
     -plaintext) ;;
     -H) flags+=(-H "$2" --reflect-header '*') && shift ;;
+    -cacert | -cert | -key) flags+=("-$1" "$2") scheme=https && shift ;;
     -d) data=(-d "$2") && shift ;;
     -*) echo "grpcurl: the stand-in does not know $1" >&2 && exit 2 ;;
     *) if [ -z "$target" ]; then target=$1; else what="$what $1"; fi ;;
@@ -17,14 +18,17 @@ while [ $# -gt 0 ]; do
 done
 case "$target" in
 localhost:8080 | localhost:18080 | localhost:20900) target='@server@' ;;
+127.0.0.1:18443) target='@mutual@' ;;
 esac
 
-call=("$buf" curl --protocol grpc --http2-prior-knowledge "${flags[@]}")
+call=("$buf" curl --protocol grpc "${flags[@]}")
+# TLS negotiates HTTP/2.
+[ $scheme = https ] || call+=(--http2-prior-knowledge)
 read -r first second <<<"$what"
 if [ "$first" != list ]; then
-    "${call[@]}" "${data[@]}" "http://$target/$first"
+    "${call[@]}" "${data[@]}" "$scheme://$target/$first"
 elif [ -z "$second" ]; then
-    "${call[@]}" --list-services "http://$target"
+    "${call[@]}" --list-services "$scheme://$target"
 else
-    "${call[@]}" --list-methods "http://$target" | grep "^$second/" | tr / .
+    "${call[@]}" --list-methods "$scheme://$target" | grep "^$second/" | tr / .
 fi

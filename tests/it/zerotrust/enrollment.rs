@@ -2,7 +2,7 @@
 
 use bundle_verify::{AnchorSet, KeyUse};
 use futures::future::join_all;
-use rcgen::KeyPair;
+use rcgen::{CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, SanType};
 use reqwest::Method;
 use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer as _, GeneralName, Pem, X509Certificate};
@@ -109,6 +109,34 @@ both_databases! {
         let body = enroll(&server, gateway(&text)).await.json();
         assert_eq!((&body["pool_id"], &body["policy_url"]), (&json!(pool), &Value::Null), "{body}");
         check_credential(&server, &body, "gateway", KeyUse::GatewayCa).await;
+    }
+
+    async fn a_signing_request_gets_nothing_but_a_certificate_of_its_key(db: TestDb) {
+        let server = serve(&db).await;
+        let (text, _) = token(&server, json!({})).await;
+        // It asks to be an authority, a server and another gateway.
+        let key = KeyPair::generate().unwrap();
+        let mut asked = CertificateParams::new(["evil.example".to_owned()]).unwrap();
+        let foreign = "spiffe://tenantry.local/tenant/ten_01J7ST8Z0GFCQ9TCATDDY8V7GF/gateway/gw_01J7ST8Z0GFCQ9TCATDDY8V7GF";
+        asked.subject_alt_names.push(SanType::URI(foreign.try_into().unwrap()));
+        asked.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        asked.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::CodeSigning];
+        // BasicConstraints with `cA`.
+        let mut authority = CustomExtension::from_oid_content(&[2, 5, 29, 19], vec![0x30, 3, 1, 1, 0xff]);
+        authority.set_criticality(true);
+        asked.custom_extensions.push(authority);
+        let csr = asked.serialize_request(&key).unwrap().pem().unwrap();
+        let body = json!({"token": text, "device": {"name": "laptop", "platform": "linux"}, "csr_pem": csr});
+        let made = enroll(&server, body).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        check_credential(&server, &made.json(), "device", KeyUse::DeviceCa).await;
+        let leaf = der(&made.json()["credential"]["certificate_pem"]);
+        let (_, leaf) = X509Certificate::from_der(&leaf).unwrap();
+        assert!(leaf.basic_constraints().unwrap().is_none_or(|constraints| !constraints.value.ca));
+        assert!(leaf.key_usage().unwrap().is_some_and(|usage| !usage.value.key_cert_sign() && !usage.value.crl_sign()));
+        let usage = leaf.extended_key_usage().unwrap().unwrap();
+        assert!(usage.value.client_auth && !usage.value.server_auth && !usage.value.code_signing && !usage.value.any);
+        assert!(!leaf.subject().to_string().contains("evil"), "{}", leaf.subject());
     }
 
     async fn a_device_whose_token_is_not_approved_waits(db: TestDb) {

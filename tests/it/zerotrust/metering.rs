@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use tenantry::{
-    access,
+    access::{self, jobs::EndSessions},
     base::{Access, IdKind, TenantId, TenantScope},
+    jobs::{Job, Run},
     store::Stamp,
 };
 use time::OffsetDateTime;
@@ -18,7 +19,7 @@ use super::{
         Enrolled, METERING, SESSIONS, act, ago, enroll, line, pool_and_gateway, publish, report, sessions,
     },
 };
-use crate::{db::TestDb, harness::server::Server};
+use crate::{db::TestDb, harness::server::Server, rows::sql};
 
 /// Received and sent bytes of a session.
 async fn bytes(server: &Server, session: &str) -> (i64, i64) {
@@ -246,6 +247,77 @@ both_databases! {
         let ended = sessions(&server, "status=ended").await.into_iter().find(|row| row["id"] == two.as_str()).unwrap();
         assert_eq!((&ended["end_reason"], &ended["bytes_in"]), (&json!("idle"), &json!(9)), "{ended}");
         assert_eq!(listed(0).await, (2, vec![]));
+    }
+
+    async fn a_first_report_that_comes_late_counts_once(db: TestDb) {
+        let server = serve(&db).await;
+        let (gateway, device) = fleet(&server).await;
+        let (_, other) = pool_and_gateway(&server).await;
+        let admit = async || gateway.admit(&server, &device).await;
+        let (late, running, over) = (admit().await, admit().await, admit().await);
+        let shown = async |session: &str| {
+            sessions(&server, "status=all").await.into_iter().find(|row| row["id"] == session).unwrap()
+        };
+        let is = async |session: &str, status: &str, reason: Value| {
+            let row = shown(session).await;
+            assert_eq!((&row["status"], &row["end_reason"]), (&json!(status), &reason), "{row}");
+        };
+        // For 150 seconds, the gateway reports nothing: the sessions do not count as active.
+        let earlier = |seconds: i64| {
+            let micros = seconds * 1_000_000;
+            format!("UPDATE access_sessions SET started_at = started_at - {micros}, granted_at = granted_at - {micros}, \
+                expires_at = expires_at - {micros}")
+        };
+        sql(&db, earlier(151)).await.unwrap();
+        for session in [&late, &running, &over] {
+            is(session, "ended", json!("not_started")).await;
+        }
+        // It is active again with the first report, which counts everything once.
+        let of = |session: &str, bytes: i64, seconds: i64| {
+            let mut line = line(session, &device, bytes, 2 * bytes);
+            line["started_at"] = json!(ago(seconds));
+            line
+        };
+        assert_eq!(gateway.report(&server, "r1", 1, json!([of(&late, 100, 140)])).await, counted(1, 0));
+        is(&late, "active", Value::Null).await;
+        assert_eq!(bytes(&server, &late).await, (100, 200));
+        assert_eq!(gateway.report(&server, "r1", 1, json!([of(&late, 100, 140)])).await, counted(0, 1));
+        assert_eq!(gateway.report(&server, "r2", 2, json!([of(&late, 130, 140)])).await, counted(1, 0));
+        assert_eq!(bytes(&server, &late).await, (130, 260));
+        // An hour later, the others are given up. The gateway has to end the one that runs; what it used counts, and so does what it still
+        // uses.
+        sql(&db, earlier(3600)).await.unwrap();
+        EndSessions::new(&db).run(&Run::unleased()).await.unwrap();
+        is(&late, "ended", json!("lost")).await;
+        is(&running, "ended", json!("not_started")).await;
+        assert_eq!(gateway.report(&server, "r3", 3, json!([of(&running, 500, 3700)])).await, counted(1, 0));
+        is(&running, "ended", json!("lost")).await;
+        assert!(killed(&db, &server, &gateway).await.contains(&running));
+        assert_eq!(bytes(&server, &running).await, (500, 1000));
+        let mut last = of(&running, 510, 3700);
+        (last["ended_at"], last["end_reason"]) = (json!(ago(0)), json!("killed"));
+        for id in ["r4", "r5"] {
+            assert_eq!(gateway.report(&server, id, 4, json!([last])).await, counted(1, 0));
+        }
+        is(&running, "ended", json!("lost")).await;
+        assert!(!killed(&db, &server, &gateway).await.contains(&running));
+        assert_eq!(bytes(&server, &running).await, (510, 1020));
+        // One that ended long ago is reported with its end. Its end is when the gateway says, not when it was given up.
+        let mut ended = of(&over, 70, 3700);
+        (ended["ended_at"], ended["end_reason"]) = (json!(ago(3600)), json!("idle"));
+        assert_eq!(gateway.report(&server, "r6", 6, json!([ended])).await, counted(1, 0));
+        is(&over, "ended", json!("idle")).await;
+        assert_eq!(bytes(&server, &over).await, (70, 140));
+        // A report from before comes last, and another gateway reports what is not its own.
+        assert_eq!(gateway.report(&server, "r0", 0, json!([of(&over, 60, 3700)])).await, counted(1, 0));
+        is(&over, "ended", json!("idle")).await;
+        let foreign = other.report(&server, "r1", 1, json!([of(&over, 1000, 3700)])).await;
+        assert_eq!(foreign["rejected"], json!([{"index": 0, "reason": "unknown_session"}]));
+        assert_eq!(bytes(&server, &over).await, (70, 140));
+        // The reports add up to what the sessions have.
+        let answer = crate::zerotrust::conversation::http(&server, Admin).await.get(METERING).await.json();
+        let sum: i64 = answer["reports"].as_array().unwrap().iter().map(|row| row["bytes_in"].as_i64().unwrap()).sum();
+        assert_eq!(sum, 130 + 510 + 70, "{answer}");
     }
 
     async fn reports_answer_as_documented(db: TestDb) {

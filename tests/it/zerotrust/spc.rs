@@ -1,6 +1,9 @@
 //! The issue of security policy certificates: whom a gateway admits with them, and what they say.
 
-use bundle_verify::Refusal;
+use bundle_verify::{
+    Kind, Refusal,
+    spc::{Connection, verify_offline},
+};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -40,6 +43,32 @@ both_databases! {
         let spc = admin(&world.server, ISSUE, request).await;
         let claims = world.admits(&world.device.key, &spc).unwrap();
         assert_eq!((claims.exp - claims.nbf, claims.amr_min.as_str()), (300, "C"));
+    }
+
+    async fn a_gateway_that_is_cut_off_admits_for_as_long_as_its_pool_permits(db: TestDb) {
+        let mut world = World::new(&db).await;
+        let spc = world.issued(json!({})).await;
+        world.refresh().await;
+        let (audience, key) = (format!("pool:{}", world.pool), thumbprint(&world.device.key));
+        let pools = "/v1/admin/settings/gateway-pools";
+        let digest = world.digest.clone();
+        // What a gateway decides that heard of the server some seconds ago, with its current configuration.
+        let decide = async |world: &mut World, seconds: i64| {
+            let config = world.gateway.get(&world.server, "/v1/gateway/runtime/deployment-config").await;
+            world.gateway.verify(Kind::DeploymentConfig, &config);
+            let connection = Connection { audience: &audience, proven_key: &key, policies: &[&digest] };
+            let (anchors, shelf, now) = (&world.gateway.anchors, &world.gateway.shelf, now());
+            verify_offline(anchors, shelf, spc["spc"].as_str().unwrap(), &connection, now - seconds, now).map(|spc| spc.jti)
+        };
+        assert_eq!(decide(&mut world, 0).await, Err(Refusal::OfflineGraceOver), "the default");
+        admin(&world.server, pools, json!({"action": "update", "pool_id": world.pool, "offline_grace_seconds": 60})).await;
+        assert_eq!(decide(&mut world, 59).await, Ok(text(&spc["spc_id"])));
+        assert_eq!(decide(&mut world, 60).await, Err(Refusal::OfflineGraceOver));
+        assert_eq!(decide(&mut world, -1).await, Err(Refusal::OfflineGraceOver));
+        admin(&world.server, pools, json!({"action": "drain", "pool_id": world.pool})).await;
+        assert_eq!(decide(&mut world, 1).await, Err(Refusal::Draining));
+        admin(&world.server, pools, json!({"action": "undrain", "pool_id": world.pool})).await;
+        assert_eq!(decide(&mut world, 1).await, Ok(text(&spc["spc_id"])));
     }
 
     async fn the_policy_of_a_certificate_is_the_narrowest_stable_one(db: TestDb) {

@@ -134,6 +134,37 @@ fn certificates() -> Vec<Value> {
     cases.into_iter().map(spc).collect()
 }
 
+/// A gateway that has not reached the control plane for some seconds.
+fn cut_off() -> Vec<Value> {
+    let config = |state: &str, grace: Value| {
+        let payload = with(payload("deployment-config", 5), "desired_state", state);
+        artifact("deployment-config", &with(payload, "offline_grace_seconds", grace))
+    };
+    let certificate = jws(&header("spc+jwt", SPC), &spc_claims(), SPC);
+    let case = |name: &str, bundle: String, config: Option<String>, seconds: i64, expect: &str| {
+        let mut shelf = vec![json!({"kind": "spc-bundle", "now": NOW, "envelope": bundle})];
+        shelf.extend(config.map(|config| json!({"kind": "deployment-config", "now": NOW, "envelope": config})));
+        json!({
+            "name": name, "do": "offline", "now": NOW, "anchors": [usual()], "shelf": shelf, "spc": certificate,
+            "audience": "pool:pool_eu", "proven_key": DEVICE_KEY, "policies": [POLICY_DIGEST], "heard_at": NOW - seconds,
+            "expect": expect,
+        })
+    };
+    let valid = || bundle("active", &[], 3);
+    let usual_config = || Some(config("serve", json!(900)));
+    vec![
+        case("cut off just now", valid(), usual_config(), 0, "ok"),
+        case("at the last second of the grace", valid(), usual_config(), 899, "ok"),
+        case("when the grace is over", valid(), usual_config(), 900, "offline_grace_over"),
+        case("without a grace", valid(), Some(config("serve", json!(0))), 0, "offline_grace_over"),
+        case("a clock that was set back", valid(), usual_config(), -1, "offline_grace_over"),
+        case("a gateway that drains", valid(), Some(config("drain", json!(900))), 1, "draining"),
+        case("a configuration without a grace", valid(), Some(config("serve", Value::Null)), 1, "bad_schema"),
+        case("without a configuration", valid(), None, 1, "nothing_fresh"),
+        case("cut off with a revoked certificate", bundle("active", &["17"], 3), usual_config(), 1, "revoked"),
+    ]
+}
+
 fn grants() -> Vec<Value> {
     let usual_claims = json!({
         "jti": "grant_1", "sid": "ses_1", "sub": "device:dev_1", "uid": "usr_1", "gw": "gw_1", "pool": "pool_eu",
@@ -264,5 +295,5 @@ fn bundle_at(sequence: u64) -> String {
 }
 
 pub fn cases() -> Vec<Value> {
-    certificates().into_iter().chain(deltas()).chain(grants()).collect()
+    certificates().into_iter().chain(deltas()).chain(cut_off()).chain(grants()).collect()
 }
