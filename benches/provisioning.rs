@@ -173,12 +173,15 @@ impl Twin {
             ),
             format!("ALTER ROLE \"{{{{name}}}}\" SET role = '{owner}'"),
         ];
+        let if_exists = |statements: &str| {
+            format!(
+                "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{{{{name}}}}') THEN {statements} END IF; END $$"
+            )
+        };
         let revocation = [
-            "ALTER ROLE \"{{name}}\" NOLOGIN".to_owned(),
-            "GRANT \"{{name}}\" TO CURRENT_USER".to_owned(),
+            if_exists("ALTER ROLE \"{{name}}\" NOLOGIN; GRANT \"{{name}}\" TO CURRENT_USER;"),
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{{name}}'".to_owned(),
-            format!("REASSIGN OWNED BY \"{{{{name}}}}\" TO \"{owner}\""),
-            "DROP OWNED BY \"{{name}}\"".to_owned(),
+            if_exists(&format!("REASSIGN OWNED BY \"{{{{name}}}}\" TO \"{owner}\"; DROP OWNED BY \"{{{{name}}}}\";")),
             "DROP ROLE IF EXISTS \"{{name}}\"".to_owned(),
         ];
         let role_body = json!({
