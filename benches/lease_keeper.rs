@@ -5,7 +5,7 @@
 //! process that grants everything. Each side is a process of its own, whose processor time and memory are measured: the memory is
 //! what the leases add.
 //!
-//! `cargo bench --bench lease_keeper`, on Linux.
+//! `cargo bench --bench lease_keeper`, on Linux. With fewer leases, or for another time: `BENCH_LEASES=200 BENCH_TURN=5`, in seconds.
 
 use std::{
     cmp::Reverse,
@@ -36,13 +36,12 @@ use tokio::{
     time::sleep,
 };
 
-const LEASES: u64 = 10_000;
-/// The tenants that they belong to.
+/// The tenants that the leases belong to.
 const TENANTS: u64 = 100;
 /// How long a lease is granted, in seconds.
 const HOUR: u64 = 3600;
-/// How long each side is measured.
-const TURN: Duration = Duration::from_secs(60);
+/// The shortest first time of a lease, in seconds: longer than the second between two steps of the keeper.
+const SHORTEST: u64 = 5;
 /// The allowed part of a core, in percent, and the allowed memory, in MiB.
 const GOAL: (f64, f64) = (2.0, 20.0);
 
@@ -52,6 +51,20 @@ const SIDES: [(&str, &str); 3] = [
     ("own", "leases of the server, in memory"),
     ("programs", "leases of programs, on SQLite"),
 ];
+
+/// How many leases are held: ten for each tenant at least.
+fn leases() -> u64 {
+    number("BENCH_LEASES", 10_000).max(10 * TENANTS).next_multiple_of(TENANTS)
+}
+
+/// How long each side is measured.
+fn turn_length() -> Duration {
+    Duration::from_secs(number("BENCH_TURN", 60))
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |number| number.parse().expect("a number"))
+}
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -70,7 +83,7 @@ fn main() {
 fn compare() {
     let mut lessor = child(&["lessor"]);
     let address = line(&mut lessor);
-    println!("{LEASES} leases of an hour, held and renewed for {} s", TURN.as_secs());
+    println!("{} leases of an hour, held and renewed for {} s", leases(), turn_length().as_secs());
     for (side, name) in SIDES {
         let mut measured = child(&[side, &address]);
         let result = line(&mut measured);
@@ -114,10 +127,10 @@ async fn grant(State(count): State<&'static AtomicU64>, uri: Uri) -> String {
     let response = if path.ends_with("lookup-self") {
         json!({"data": {"ttl": 0, "creation_ttl": 0, "renewable": false, "orphan": true, "policies": ["tenantry"]}})
     } else if path.contains("/creds/") {
-        let number = count.fetch_add(1, Ordering::Relaxed) % LEASES;
+        let number = count.fetch_add(1, Ordering::Relaxed) % leases();
         let id = format!("database/creds/role/{number:024}");
         let data = json!({"username": format!("v-token-acme-rol-{number:020}"), "password": "A1a-0123456789abcdefgh"});
-        json!({"lease_id": id, "lease_duration": 1 + HOUR * number / LEASES, "renewable": true, "data": data})
+        json!({"lease_id": id, "lease_duration": SHORTEST + HOUR * number / leases(), "renewable": true, "data": data})
     } else {
         json!({"lease_id": "", "lease_duration": HOUR, "renewable": true, "data": {}})
     };
@@ -152,7 +165,7 @@ fn memory() -> f64 {
 /// The percentage of a core that is used during a turn.
 async fn turn() -> f64 {
     let (begun, before) = (Instant::now(), processor_time());
-    sleep(TURN).await;
+    sleep(turn_length()).await;
     (processor_time() - before).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0
 }
 
@@ -171,29 +184,25 @@ async fn own(lessor: SocketAddr) -> (f64, f64, u64) {
     let keeper = LeaseKeeper::new(client(lessor), keeper::Bounds::default());
     keeper.credentials(&"first".parse().expect("a name")).await.expect("a lease");
     let before = memory();
-    for number in 1..LEASES {
-        let role = format!("tenant-{number}-role").parse().expect("a name");
-        keeper.credentials(&role).await.expect("a lease");
-    }
-    // What became due while they were leased.
-    while keeper.is_due() {
-        keeper.step().await;
-    }
-    let (held, kept) = (memory() - before, keeper.clone());
+    // Also while they are leased: the first ones are due soon.
+    let kept = keeper.clone();
     let keeping = tokio::spawn(async move {
-        let mut renewals = 0;
         loop {
             sleep(Duration::from_secs(1)).await;
-            if kept.is_due() {
-                renewals += kept.step().await.items;
-                RENEWALS.store(renewals, Ordering::Relaxed);
+            while kept.is_due() {
+                RENEWALS.fetch_add(kept.step().await.items, Ordering::Relaxed);
             }
         }
     });
+    for number in 1..leases() {
+        let role = format!("tenant-{number}-role").parse().expect("a name");
+        keeper.credentials(&role).await.expect("a lease");
+    }
+    let (held, first) = (memory() - before, RENEWALS.load(Ordering::Relaxed));
     let percent = turn().await;
     keeping.abort();
-    assert_eq!(keeper.count() as u64, LEASES);
-    (percent, held.max(memory() - before), RENEWALS.load(Ordering::Relaxed))
+    assert_eq!(keeper.count() as u64, leases());
+    (percent, held.max(memory() - before), RENEWALS.load(Ordering::Relaxed) - first)
 }
 
 /// How many leases the server's own keeper, or the twin, has renewed.
@@ -234,9 +243,9 @@ async fn fill(databases: &Databases, number: u64) {
     let scope = TenantScope::grant(&Access::Platform, tenant, &name).expect("a scope");
     let now = clock.now();
     let mut rows = Vec::new();
-    for lease in 0..LEASES / TENANTS {
+    for lease in 0..leases() / TENANTS {
         let place = lease * TENANTS + number;
-        let due = time::Duration::milliseconds((HOUR * 1000 * 2 / 3 * place / LEASES) as i64);
+        let due = time::Duration::milliseconds((HOUR * 1000 * 2 / 3 * place / leases()) as i64);
         let (id, ends_at) = (clock.new_id(), now + time::Duration::DAY);
         let bao = format!("database/creds/{name}-role/{place:024}");
         let purpose = format!("database_leases.sealed {}", id.as_hyphenated());
@@ -272,8 +281,8 @@ async fn twin(lessor: SocketAddr) -> (f64, f64, u64) {
     let before = memory();
     let begun = Instant::now();
     let mut heap = BinaryHeap::new();
-    for number in 0..LEASES {
-        let due = begun + Duration::from_secs(HOUR * 2 / 3) * number as u32 / LEASES as u32;
+    for number in 0..leases() {
+        let due = begun + Duration::from_secs(HOUR * 2 / 3) * number as u32 / leases() as u32;
         heap.push(Reverse((due, format!("database/creds/tenant-{number}-role/{number:024}"))));
     }
     let held = memory() - before;

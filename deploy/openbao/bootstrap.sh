@@ -135,9 +135,11 @@ token)
     printf '%s\n' "$token"
     ;;
 approle)
+    # Leases end with the token that made them. One that a server leaves at its end is valid for at least a third of its period, and so
+    # for longer than a lease, which ends within a day.
     mount "logins with a role" sys/auth/approle approle
     call POST "auth/approle/role/$policy" \
-        "{\"token_policies\":[\"$policy\"],\"token_no_default_policy\":true,\"token_period\":\"1h\",\"secret_id_ttl\":\"0\",\"secret_id_num_uses\":0}"
+        "{\"token_policies\":[\"$policy\"],\"token_no_default_policy\":true,\"token_period\":\"96h\",\"secret_id_ttl\":\"0\",\"secret_id_num_uses\":0}"
     [ "$status" = 204 ] || refused "write the role $policy"
     say "wrote the role $policy"
     call GET "auth/approle/role/$policy/role-id"

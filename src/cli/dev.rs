@@ -15,6 +15,7 @@ use super::{
     data_dir, dev_kek_file, dev_key_file,
     material::{Material, Purpose, read_kek},
     output,
+    peers::{self, Peers, Programs},
     start::{app, bind, block_on_server, check_keys, init_logs, is_new, listen_flags, open_store, serve},
 };
 use crate::{
@@ -59,14 +60,26 @@ pub(super) struct Args {
     /// Allow addresses that other machines can reach; the administrator gets a random password
     #[arg(long)]
     insecure_listen: bool,
+    /// Start a PostgreSQL for the databases of tenants and an OpenBAO for their logins beside the server
+    ///
+    /// They are found in PATH, in /usr/lib/postgresql, and in .cache/peers, where `scripts/peers openbao postgres-18` installs them. Both
+    /// listen on loopback, use free ports, and end with the server; their data is lost then. Provision the tenants again after a
+    /// restart. As root, PostgreSQL is run by the user postgres.
+    #[arg(long)]
+    with_peers: bool,
 }
 
 pub(super) fn run(common: &Common, arguments: &Args) -> anyhow::Result<()> {
-    let config = common.load(&listen_flags(&arguments.listen, arguments.mtls_listen.as_deref()))?;
+    let mut flags = listen_flags(&arguments.listen, arguments.mtls_listen.as_deref());
+    if arguments.with_peers {
+        flags.extend(peers::settings(&common.find(&flags).layers)?);
+    }
+    let config = common.load(&flags)?;
     let material = Material::read(&config, Purpose::Any)?;
+    let programs = arguments.with_peers.then(Programs::find).transpose()?;
     let _log = init_logs(&config)?;
     let (addresses, exposed) = addresses(&config, arguments.insecure_listen)?;
-    block_on_server(start(config, material, addresses, exposed))
+    block_on_server(start(config, material, addresses, exposed, programs))
 }
 
 /// Where to listen, and whether other machines can reach it.
@@ -82,12 +95,34 @@ fn addresses(config: &Config, insecure: bool) -> Result<(Vec<SocketAddr>, bool),
     Ok((addresses, exposed))
 }
 
-async fn start(config: Config, material: Material, addresses: Vec<SocketAddr>, exposed: bool) -> anyhow::Result<()> {
+async fn start(
+    mut config: Config,
+    mut material: Material,
+    addresses: Vec<SocketAddr>,
+    exposed: bool,
+    programs: Option<Programs>,
+) -> anyhow::Result<()> {
     let mut signals = Signals::catch()?;
-    let preparing = prepare(config, material, addresses, exposed);
-    let Some(prepared) = signals.during_start(preparing).await else { return Ok(()) };
-    let (app, sockets) = prepared?;
-    serve(app, sockets, signals).await
+    let mut peers = None;
+    if let Some(programs) = programs {
+        let Some(started) = signals.during_start(Peers::start(&programs)).await else { return Ok(()) };
+        let started = started?;
+        started.configure(&mut config);
+        // Again, with the addresses and the credentials of the peers.
+        material = Material::read(&config, Purpose::Any)?;
+        peers = Some(started);
+    }
+    let shown = peers.as_ref().map(Peers::shown);
+    let preparing = prepare(config, material, addresses, exposed, shown);
+    let served = match signals.during_start(preparing).await {
+        Some(Ok((app, sockets))) => serve(app, sockets, signals).await,
+        Some(Err(error)) => Err(error),
+        None => Ok(()),
+    };
+    if let Some(peers) = peers {
+        peers.end().await;
+    }
+    served
 }
 
 /// Prepares the server and everything that it needs.
@@ -96,6 +131,7 @@ async fn prepare(
     mut material: Material,
     addresses: Vec<SocketAddr>,
     exposed: bool,
+    peers: Option<String>,
 ) -> anyhow::Result<(App, Sockets)> {
     material.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let (listeners, bound) = bind(&addresses, true).await?;
@@ -124,7 +160,8 @@ async fn prepare(
     }
     let mut app = app(&config, material, store, keys)?;
     app.open_manager = is_open(exposed, config.kubeop_require_auth);
-    output::tell_secret(welcome(&bound, mutual_address, config.tls.as_ref(), &token, random.as_deref()).trim_end());
+    let beside = Beside { mutual: mutual_address, peers };
+    output::tell_secret(welcome(&bound, &beside, config.tls.as_ref(), &token, random.as_deref()).trim_end());
     Ok((app, sockets))
 }
 
@@ -223,10 +260,18 @@ async fn make_admin(
     }
 }
 
+/// What else listens.
+struct Beside {
+    /// The listener that asks for client certificates.
+    mutual: Option<SocketAddr>,
+    /// The peers, as they are shown.
+    peers: Option<String>,
+}
+
 /// Suggests what to try.
 fn welcome(
     bound: &[SocketAddr],
-    mutual: Option<SocketAddr>,
+    beside: &Beside,
     tls: Option<&TlsFiles>,
     token: &Path,
     password: Option<&str>,
@@ -240,15 +285,16 @@ fn welcome(
     let address = address.unwrap_or_default();
     let listening: Vec<_> = bound.iter().map(|address| format!("{scheme}://{address}")).collect();
     let token = token.display();
-    let mutual =
-        mutual.map(|address| format!("mTLS     https://{address}, for devices and gateways\n")).unwrap_or_default();
+    let mutual = beside.mutual.map(|address| format!("mTLS     https://{address}, for devices and gateways\n"));
+    let peers = beside.peers.as_ref().map(|peers| format!("peers    {peers}\n"));
+    let beside = [mutual, peers].map(Option::unwrap_or_default).concat();
     let admin = match password {
         Some(password) => format!("account  {ADMIN}, password {password}"),
         None => format!("account  {ADMIN}, password {ADMIN}"),
     };
     format!(
         r#"tenantry is ready: gRPC, gRPC-Web and REST on {listening}
-{mutual}token    {token} (platform_admin, 24 h)
+{beside}token    {token} (platform_admin, 24 h)
 {admin}
 
 Try:

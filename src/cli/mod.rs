@@ -12,6 +12,7 @@ mod material;
 mod migrate;
 mod openapi;
 mod output;
+mod peers;
 mod places;
 mod progress;
 mod report;

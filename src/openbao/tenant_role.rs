@@ -81,14 +81,18 @@ fn creation(owner: &SqlName) -> Vec<String> {
 
 /// The statements that drop a login, which run one by one on PostgreSQL 15 and 18. A login that created objects of its own, after
 /// `SET ROLE NONE`, could not be dropped otherwise: the owner takes them over. The grant lets the provisioner end the login's
-/// sessions and reassign its objects.
+/// sessions and reassign its objects. They succeed if the login is gone: an attempt that was interrupted after its last statement leaves
+/// the lease, and each further one would fail.
 fn revocation(owner: &SqlName) -> Vec<String> {
+    let if_exists = |statements: &str| {
+        format!(
+            "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{{{{name}}}}') THEN {statements} END IF; END $$"
+        )
+    };
     [
-        "ALTER ROLE \"{{name}}\" NOLOGIN".to_owned(),
-        "GRANT \"{{name}}\" TO CURRENT_USER".to_owned(),
+        if_exists("ALTER ROLE \"{{name}}\" NOLOGIN; GRANT \"{{name}}\" TO CURRENT_USER;"),
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{{name}}'".to_owned(),
-        format!("REASSIGN OWNED BY \"{{{{name}}}}\" TO \"{owner}\""),
-        "DROP OWNED BY \"{{name}}\"".to_owned(),
+        if_exists(&format!("REASSIGN OWNED BY \"{{{{name}}}}\" TO \"{owner}\"; DROP OWNED BY \"{{{{name}}}}\";")),
         "DROP ROLE IF EXISTS \"{{name}}\"".to_owned(),
     ]
     .into()
@@ -213,6 +217,8 @@ mod tests {
                 "ALTER ROLE \"{{name}}\" SET role = 'acme_owner'",
             ]
         );
-        assert_eq!(revocation(&owner)[3], "REASSIGN OWNED BY \"{{name}}\" TO \"acme_owner\"");
+        let reassign = "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{{name}}') THEN \
+                        REASSIGN OWNED BY \"{{name}}\" TO \"acme_owner\"; DROP OWNED BY \"{{name}}\"; END IF; END $$";
+        assert_eq!(revocation(&owner)[2], reassign);
     }
 }

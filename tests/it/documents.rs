@@ -15,6 +15,7 @@ const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("cargo run --release -- dev", "it builds the program in release mode; the tests run the one they built"),
             ("scripts/test", "it is what runs this test"),
+            ("scripts/peers openbao postgres-18", "it installs programs, and starts the server of this test"),
         ],
     ),
     ("CONTRIBUTING.md", &[("scripts/test", "it is what runs this test")]),
@@ -76,7 +77,10 @@ async fn try_out(document: &str) {
     if blocks.iter().all(|block| block.norun) {
         return;
     }
-    let server = Setup::plain().env("TENANTRY_MTLS_LISTEN", "127.0.0.1:0").start().await;
+    let setup = Setup::plain().env("TENANTRY_MTLS_LISTEN", "127.0.0.1:0");
+    // Its tour has a tenant with a database.
+    let setup = if document == "README.md" { setup.with_peers() } else { setup };
+    let server = setup.start().await;
     docs::run(document, &server, &blocks).await;
 }
 

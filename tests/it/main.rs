@@ -23,6 +23,7 @@ mod crashes;
 mod credentials;
 mod cross_surface;
 mod database_leases;
+mod dev_peers;
 mod documents;
 mod draining;
 mod durable_operations;

@@ -73,6 +73,11 @@ impl Layers {
         self.0.get(key).map(|(value, _)| value.as_str()).or(default)
     }
 
+    /// Whether a setting has a value other than its default one.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// Each setting with its printable value and its source.
     pub fn shown(&self) -> impl Iterator<Item = (&'static Setting, String, Source)> {
         SETTINGS.iter().map(|setting| match self.0.get(setting.key) {

@@ -159,6 +159,10 @@ pub(in crate::tenants) async fn start(tx: &Tx, tenant: &Tenant, drop_database: b
     operations::start::<TearDownTenant>(tx, Some(tenant.id), tenant.name.as_str(), &input).await.map(Some)
 }
 
+async fn hasten_in(tx: &Tx, tenant: &TenantId) -> Result<()> {
+    hasten_provisioning(tx, *tenant).await
+}
+
 impl Input {
     fn identity(&self) -> Result<Option<Identity>> {
         let (Some(connection), Some(role)) = (&self.connection, &self.role) else { return Ok(None) };
@@ -173,8 +177,14 @@ impl Input {
 }
 
 impl TearDownTenant {
+    /// Waits for the end of provisioning, which ends with its next attempt, because the tenant is deleted. That attempt is made due now: the one
+    /// that ran at the deletion may have failed since, and would be repeated minutes later.
     async fn await_provisioning(&self, tenant: TenantId) -> Result<()> {
         let until = Instant::now() + WAIT;
+        if operations::live_named(self.0.store.read(), PROVISIONING, tenant).await?.is_none() {
+            return Ok(());
+        }
+        self.0.store.maintain("tenant.teardown", tenant, hasten_in).await?;
         while operations::live_named(self.0.store.read(), PROVISIONING, tenant).await?.is_some() {
             if Instant::now() >= until {
                 let message = "provisioning of the tenant has not ended yet";

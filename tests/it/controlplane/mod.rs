@@ -8,3 +8,4 @@ mod provisioning;
 mod rest;
 mod rules;
 mod sessions;
+mod walk;

@@ -5,12 +5,13 @@ use serde_json::json;
 use tenantry::{
     base::{TenantRef, error::Reason},
     controlplane::deletion::{self, Removal, Removed},
+    jobs::{Jobs, StatusBoard},
     manager,
     messaging::{namespaces, policies::NamespacePolicies},
     openbao::Cause,
-    operations::{self, State},
+    operations::{self, Kinds, RunOperations, State},
     store::Store,
-    tenants::database::{DatabaseSettings, Databases},
+    tenants::database::{DatabaseSettings, Databases, TearDownTenant},
 };
 
 use super::{
@@ -262,6 +263,35 @@ both_databases! {
             assert_eq!(found.1["data"]["keys"], json!(null), "{fault}");
             jobs.end(PATIENCE).await;
         }
+    }
+
+    async fn a_deletion_waits_for_provisioning_and_makes_its_next_attempt_due(db: TestDb) {
+        let stack = Stack::start(&db).await;
+        let acme = starting::create(&db, "acme").await;
+        stack.begin(&db, &acme).await;
+        // A server that cannot provision.
+        let mut other = Jobs::new(&db, StatusBoard::default());
+        other.start(RunOperations::new(&db, Kinds::default().with(TearDownTenant::new(&stack.databases))));
+        let removed = delete(&stack.databases, &acme, "acme", true).await;
+        assert!(removed.registry_removed && !removed.openbao_removed && !removed.database_dropped, "{removed:?}");
+        let waits = format!("wait for provisioning: provisioning of the tenant has not ended yet; the operation {} continues", removed.operation);
+        assert_eq!(removed.errors, [waits.as_str(), r#"drop database: it waits for the step "wait for provisioning""#]);
+        other.end(PATIENCE).await;
+        // The attempt that ran meanwhile has failed, and the next one is far away.
+        let later = "UPDATE operations SET due_at = 9000000000000000, attempts = 8 WHERE kind = 'tenant.provision'";
+        crate::rows::sql(&db, later.to_owned()).await.unwrap();
+        let jobs = stack.serve();
+        let hurried = "UPDATE operations SET due_at = 0 WHERE kind = 'tenant.teardown' AND ended_at IS NULL";
+        let done = "SELECT 'x' FROM operations WHERE kind = 'tenant.teardown' AND state = 'succeeded'";
+        eventually("the teardown", async || {
+            crate::rows::sql(&db, hurried.to_owned()).await.unwrap();
+            db.operations_due().activate();
+            strings(&db, done).await.pop()
+        })
+        .await;
+        let ended = strings(&db, "SELECT state FROM operations WHERE kind = 'tenant.provision'").await;
+        assert_eq!((ended, left(&stack).await, identity(&stack).await), (vec!["failed".to_owned()], Vec::new(), (false, false)));
+        jobs.end(PATIENCE).await;
     }
 
     async fn without_openbao_and_a_provisioner_the_database_is_named(db: TestDb) {

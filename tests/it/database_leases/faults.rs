@@ -2,10 +2,13 @@
 
 use reqwest::Method;
 use serde_json::json;
-use tenantry::base::{Error, Kind, error::Reason};
+use tenantry::base::{Error, Kind, TenantRef, error::Reason};
 
 use super::{Stack, audited, forgotten, hurry, recorded, resume, strings, suspend};
-use crate::harness::{PATIENCE, eventually};
+use crate::{
+    db::TestDb,
+    harness::{PATIENCE, eventually},
+};
 
 /// The policy of the server without the rule for this path.
 pub fn policy_without(path: &str) -> String {
@@ -126,7 +129,8 @@ both_databases! {
     }
 
     async fn a_lease_during_a_suspension_leaves_no_login(db: TestDb) {
-        let stack = Stack::start(&db).await;
+        let mut stack = Stack::start(&db).await;
+        stack.be_patient();
         let jobs = stack.serve();
         let acme = stack.provision(&db, "acme").await;
         for _ in 0..3 {
@@ -140,7 +144,7 @@ both_databases! {
                 assert!(expected.contains(&error.reason), "{error:?}");
             }
             let late = stack.lease(&acme).await.unwrap_err();
-            is(&late, Kind::FailedPrecondition, Reason::TenantNotActive, "the tenant is suspended; no credentials of its database are leased");
+            is(&late, Kind::FailedPrecondition, Reason::TenantNotActive, SUSPENDED);
             super::settled(&db).await;
             forgotten(&db).await;
             stack.logins_become(0).await;
@@ -152,19 +156,46 @@ both_databases! {
     }
 
     async fn a_lease_that_is_granted_after_the_suspension_is_revoked(db: TestDb) {
-        let stack = Stack::start(&db).await;
+        let mut stack = Stack::start(&db).await;
         let jobs = stack.serve();
         let acme = stack.provision(&db, "acme").await;
         jobs.end(PATIENCE).await;
-        // OpenBAO grants it when the tenant is suspended and no operation has run yet.
-        stack.bao.signal("STOP").await;
-        let before = stack.bao.connections();
-        let (leased, ()) = tokio::join!(stack.lease(&acme), async {
-            eventually("the call of OpenBAO", async || (stack.bao.connections() > before).then_some(())).await;
-            suspend(&db, &acme).await;
-            stack.bao.signal("CONT").await;
-        });
-        is(&leased.unwrap_err(), Kind::FailedPrecondition, Reason::TenantNotActive, "the tenant is suspended; no credentials of its database are leased");
+        stack.be_patient();
+        let error = lease_and_suspend(&db, &stack, &acme).await;
+        is(&error, Kind::FailedPrecondition, Reason::TenantNotActive, SUSPENDED);
         assert_eq!((stack.logins().await.len(), recorded(&db).await), (0, 0));
     }
+
+    async fn a_lease_that_can_be_neither_recorded_nor_revoked_is_revoked_later(db: TestDb) {
+        let mut stack = Stack::start(&db).await;
+        let jobs = stack.serve();
+        let acme = stack.provision(&db, "acme").await;
+        jobs.end(PATIENCE).await;
+        stack.be_patient();
+        stack.set_policy(&policy_without("sys/leases/revoke")).await;
+        let error = lease_and_suspend(&db, &stack, &acme).await;
+        is(&error, Kind::FailedPrecondition, Reason::TenantNotActive, SUSPENDED);
+        let ended = strings(&db, "SELECT 'x' FROM database_leases WHERE ended").await;
+        assert_eq!((stack.logins().await.len(), recorded(&db).await, ended.len()), (1, 1, 1));
+        stack.set_policy(&policy()).await;
+        let jobs = stack.serve();
+        hurry(&db).await;
+        forgotten(&db).await;
+        stack.logins_become(0).await;
+        jobs.end(PATIENCE).await;
+    }
+}
+
+const SUSPENDED: &str = "the tenant is suspended; no credentials of its database are leased";
+
+/// A lease that OpenBAO grants when the tenant is suspended and no operation has run yet.
+async fn lease_and_suspend(db: &TestDb, stack: &Stack, tenant: &TenantRef) -> Error {
+    stack.bao.signal("STOP").await;
+    let before = stack.bao.connections();
+    let (leased, ()) = tokio::join!(stack.lease(tenant), async {
+        eventually("the call of OpenBAO", async || (stack.bao.connections() > before).then_some(())).await;
+        suspend(db, tenant).await;
+        stack.bao.signal("CONT").await;
+    });
+    leased.unwrap_err()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 use tenantry::{
-    openbao::{Credential, OpenBao},
+    openbao::{Credential, OpenBao, SecretId},
     store::{Keyring, Sealer, sealing},
     tenants::database::{Databases, leases},
 };
@@ -60,6 +60,44 @@ both_databases! {
         leases::release(&crate::db::platform_cx("database.release"), &databases, &acme, &leased.id.to_string()).await.unwrap();
         assert!(stack.logins().await.is_empty());
         other.end(PATIENCE).await;
+    }
+
+    async fn a_lease_outlives_the_login_of_the_server_that_handed_it_out(db: TestDb) {
+        let stack = Stack::start(&db).await;
+        let jobs = stack.serve();
+        let acme = stack.provision(&db, "acme").await;
+        jobs.end(PATIENCE).await;
+        stack.shorten(SHORT).await;
+        let role_id = stack.bao.bootstrap(&["approle"], "").await.remove(0);
+        let made = stack.bao.admin(Method::POST, "auth/approle/role/tenantry/secret-id", json!({})).await;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), made["data"]["secret_id"].as_str().unwrap()).unwrap();
+        // Each start of a server logs in.
+        let start = || {
+            let (role_id, secret_id) = (tenantry::base::Secret::new(role_id.clone()), SecretId::File(file.path().to_owned()));
+            let bao = OpenBao::new(settings(stack.bao.address(), Credential::AppRole { role_id, secret_id })).unwrap();
+            Databases { openbao: Some(bao), keeper: None, ..stack.databases.clone() }
+        };
+        let leased = leases::lease(&crate::db::platform_cx("database.lease"), &start(), &acme, None).await.unwrap();
+        let later = start();
+        let other = serve(&later);
+        renewed(&db, 2).await;
+        stack.log_in(&leased).await.unwrap();
+        leases::release(&crate::db::platform_cx("database.release"), &later, &acme, &leased.id.to_string()).await.unwrap();
+        assert!(stack.logins().await.is_empty());
+        other.end(PATIENCE).await;
+        // A token that is not renewed any longer is valid for at least a third of its period: longer than any lease that it made.
+        let accessors = stack.bao.admin(Method::GET, "auth/token/accessors?list=true", json!(null)).await;
+        let mut logins = 0;
+        for accessor in accessors["data"]["keys"].as_array().unwrap() {
+            let found = stack.bao.admin(Method::POST, "auth/token/lookup-accessor", json!({"accessor": accessor})).await;
+            if found["data"]["path"] == "auth/approle/login" {
+                logins += 1;
+                let period = found["data"]["period"].as_i64().unwrap_or_default();
+                assert!(found["data"]["orphan"] == true && period / 3 > leases::LONGEST_TTL.whole_seconds(), "{found}");
+            }
+        }
+        assert_eq!(logins, 2);
     }
 
     async fn one_of_several_servers_renews(db: TestDb) {

@@ -77,6 +77,12 @@ impl Stack {
         Self { place, bao, token, app, databases, ring }
     }
 
+    /// Lets calls of OpenBAO take long. One that is given up may have made a login, which stays until its lease ends.
+    fn be_patient(&mut self) {
+        let settings = self.bao.settings(Credential::Token(Secret::new(self.token.clone())));
+        self.databases.openbao = Some(OpenBao::new(OpenBaoSettings { timeout: PATIENCE, ..settings }).unwrap());
+    }
+
     /// Runs operations and keeps leases.
     fn serve(&self) -> Jobs {
         serve(&self.databases)

@@ -139,7 +139,9 @@ fn prepare_home(home: &Path, server: SocketAddr, mutual: &str) {
     for entry in fs::read_dir(root()).unwrap() {
         let entry = entry.unwrap();
         let kept_out = [".git", ".tenantry", "target"].iter().any(|name| entry.file_name() == *name);
-        if !kept_out {
+        // A server with peers has a link to the cache.
+        let is_linked = home.join(entry.file_name()).symlink_metadata().is_ok();
+        if !kept_out && !is_linked {
             std::os::unix::fs::symlink(entry.path(), home.join(entry.file_name())).unwrap();
         }
     }

@@ -31,6 +31,8 @@ const OURS: [&str; 4] = ["TENANTRY_", "KUBEOP_", "QOD_", "PROXY_"];
 pub struct Setup {
     home: Arc<TempDir>,
     env: Vec<(String, String)>,
+    /// Further arguments of `dev`.
+    arguments: Vec<&'static str>,
     /// The maximum size of files that the program writes, in bytes.
     largest_file: Option<u64>,
 }
@@ -44,7 +46,7 @@ impl Setup {
     /// `tenantry dev` on a fresh directory, as a person starts it.
     pub fn plain() -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
-        Self { home, env: Vec::new(), largest_file: None }
+        Self { home, env: Vec::new(), arguments: Vec::new(), largest_file: None }
     }
 
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -55,6 +57,13 @@ impl Setup {
     /// Uses this database instead of the embedded one.
     pub fn database(self, url: impl Into<String>) -> Self {
         self.env("TENANTRY_DATABASE_URL", url)
+    }
+
+    /// With a PostgreSQL and an OpenBAO beside the server, which `scripts/peers` has installed.
+    pub fn with_peers(mut self) -> Self {
+        std::os::unix::fs::symlink(super::root().join(".cache"), self.home().join(".cache")).unwrap();
+        self.arguments.push("--with-peers");
+        self
     }
 
     /// The same setup in another, fresh directory.
@@ -140,6 +149,7 @@ impl Setup {
         let mut child = self
             .program()
             .args(["dev", "--listen", "127.0.0.1:0"])
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)

@@ -104,6 +104,17 @@ async fn a_login_that_owns_objects_and_is_connected_is_dropped_and_its_objects_s
     assert_eq!(database.logins(&tenant).await, 0);
 }
 
+/// As after an attempt that was interrupted between its last statement and the removal of the lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lease_of_a_login_that_is_gone_is_revoked() {
+    let (_bao, app, database, tenant) = set_up().await;
+    let leased = app.lease_credentials(&tenant.objects.role).await.unwrap();
+    database.run(&format!("DROP ROLE \"{}\"", leased.username)).await;
+    app.revoke_lease(&leased.lease.id).await.unwrap();
+    assert_eq!(app.find_lease(&leased.lease.id).await.unwrap(), None);
+    tenant_role::tear_down(&app, &tenant.objects.connection, &tenant.objects.role).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leasing_can_be_stopped_and_resumed() {
     let (bao, app, database, tenant) = set_up().await;

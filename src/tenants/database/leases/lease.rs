@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     check_caller, fault,
     place::{self, Place, check_status},
-    purpose, release, revoke, times,
+    purpose, release, times,
 };
 use crate::{
     base::{
@@ -16,7 +16,7 @@ use crate::{
         error::{LimitReached, Reason},
         rfc3339,
     },
-    openbao::{Credentials, OpenBao},
+    openbao::{Credentials, Lease, OpenBao},
     store::{Tx, tables::DatabaseLeaseRow},
     tenants::{database::Databases, tenant},
 };
@@ -71,10 +71,10 @@ async fn issue(cx: &Cx, databases: &Databases, tenant: &TenantRef, ttl: Duration
     let begun = store.time().await?;
     let credentials = bao.lease_credentials(&place.role).await.map_err(fault::of)?;
     let new = New { id, scope, place, begun, ttl, most };
-    let lease = credentials.lease.id.clone();
-    let recorded = record(cx, databases, bao, new, credentials).await;
+    let lease = credentials.lease.clone();
+    let recorded = record(cx, databases, bao, new.clone(), credentials).await;
     if recorded.is_err() {
-        revoke::at_once(bao, &lease).await;
+        undo(databases, bao, &new, &lease).await;
     }
     recorded
 }
@@ -100,9 +100,25 @@ async fn record(cx: &Cx, databases: &Databases, bao: &OpenBao, new: New, credent
         granted = bao.renew_lease(&lease.id, ttl.unsigned_abs()).await.map_err(fault::of)?.duration;
     }
     let tenant = scope.tenant();
-    let sealed = databases.sealer.seal(Some(tenant), &purpose(id), lease.id.as_bytes()).await?;
-    let valid = Duration::try_from(granted).map_err(Error::internal)?;
-    let row = DatabaseLeaseRow {
+    let row = row(databases, &new, &lease, granted).await?;
+    let (place, most) = (new.place, new.most);
+    let Place { host, port, database, .. } = place;
+    let addition = Addition { row, most, username: username.clone(), database: database.clone() };
+    databases.store.write(cx, addition, insert).await?;
+    Ok(Leased { id, tenant, host, port, database, username, password, expires_at: ends_at })
+}
+
+/// The row of a lease that OpenBAO has granted for this long.
+async fn row(
+    databases: &Databases,
+    new: &New,
+    lease: &Lease,
+    granted: std::time::Duration,
+) -> Result<DatabaseLeaseRow> {
+    let New { id, scope, begun, ttl, .. } = *new;
+    let sealed = databases.sealer.seal(Some(scope.tenant()), &purpose(id), lease.id.as_bytes()).await?;
+    let (valid, ends_at) = (Duration::try_from(granted).map_err(Error::internal)?, begun + ttl);
+    Ok(DatabaseLeaseRow {
         tenant_id: scope.into(),
         id,
         sealed,
@@ -113,12 +129,28 @@ async fn record(cx: &Cx, databases: &Databases, bao: &OpenBao, new: New, credent
         ends_at: ends_at.into(),
         lapses_at: (begun + valid).into(),
         due_at: times::due(begun, valid, ends_at).into(),
+    })
+}
+
+/// Revokes a lease that was not recorded. If that fails, it is recorded as ended, so that the server repeats it.
+async fn undo(databases: &Databases, bao: &OpenBao, new: &New, lease: &Lease) {
+    let Err(error) = bao.revoke_lease(&lease.id).await else { return };
+    tracing::warn!(%error, cause = ?std::error::Error::source(&error), "cannot revoke a lease that was not handed out; trying again");
+    let recorded = async {
+        let row = row(databases, new, lease, lease.duration).await?;
+        let row = DatabaseLeaseRow { ended: true, due_at: new.begun.into(), ..row };
+        databases.store.maintain("database.lease.undo", row, insert_ended).await
     };
-    let (place, most) = (new.place, new.most);
-    let Place { host, port, database, .. } = place;
-    let addition = Addition { row, most, username: username.clone(), database: database.clone() };
-    databases.store.write(cx, addition, insert).await?;
-    Ok(Leased { id, tenant, host, port, database, username, password, expires_at: ends_at })
+    if let Err(error) = recorded.await {
+        let cause = error.cause.as_deref();
+        tracing::warn!(%error, cause, "cannot record a lease that was not handed out; it ends with its time");
+    }
+}
+
+/// The tenant may have been deleted since: its teardown revokes all leases.
+async fn insert_ended(tx: &Tx, row: &DatabaseLeaseRow) -> Result<()> {
+    let (_, scope) = tenant::resolve_any_locked(tx, &TenantRef::Id(row.tenant_id.tenant())).await?;
+    tx.tenant(scope).database_leases().insert(row.clone()).await
 }
 
 /// A lease to be recorded, with what the audit log says about it.

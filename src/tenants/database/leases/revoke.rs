@@ -5,7 +5,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{fault, purpose};
 use crate::{
     base::{Error, Result, TenantScope},
-    openbao::OpenBao,
     store::{
         Tx,
         tables::{DatabaseLeaseOutcome, DatabaseLeaseRow, settle_database_lease},
@@ -45,12 +44,4 @@ pub(in crate::tenants::database) async fn revoke_ended(databases: &Databases, sc
 pub(super) async fn open(databases: &Databases, lease: &DatabaseLeaseRow) -> Result<String> {
     let id = databases.sealer.open(Some(lease.tenant_id.tenant()), &purpose(lease.id), &lease.sealed).await?;
     String::from_utf8(id.expose().clone()).map_err(|_| Error::internal("the id of a lease is not text"))
-}
-
-/// Revokes a lease that was not recorded. If that fails, it ends with its time: nobody has its login.
-pub(super) async fn at_once(bao: &OpenBao, lease: &str) {
-    if let Err(error) = bao.revoke_lease(lease).await {
-        let cause = std::error::Error::source(&error);
-        tracing::warn!(%error, ?cause, "cannot revoke a lease that was not handed out; it ends with its time");
-    }
 }
