@@ -169,7 +169,8 @@ fn keys(cx: &Cx, subject: Option<&str>) -> Vec<String> {
         Basis::ApiKey(id) => Some(IdKind::ApiKey.show(id)),
         Basis::Token => None,
     };
-    own.into_iter().filter(|own| Some(own.as_str()) != subject).chain(subject.map(str::to_owned)).collect()
+    let token = Some(cx.caller.token_id.clone()).filter(|id| !id.is_empty());
+    own.into_iter().chain(token).filter(|own| Some(own.as_str()) != subject).chain(subject.map(str::to_owned)).collect()
 }
 
 #[cfg(test)]

@@ -17,11 +17,12 @@ use crate::harness::{
 
 const ANCHORS: &str = "/v1/trust/anchors";
 const ROTATE: &str = "/v1/trust/anchors/rotate";
+const KEYS: &str = "/v1/admin/api-keys";
 const DIRECTORY: &str = "/v1/gateway/pools";
 /// Before a wait of 55 seconds is over.
 const SOON: Duration = Duration::from_secs(30);
 
-/// The entity tag of an answer.
+/// The entity tag of a response.
 fn tag(answer: &Answer) -> String {
     assert!([200, 304].contains(&answer.status), "{answer:?}");
     answer.header("etag").unwrap().to_owned()
@@ -112,6 +113,13 @@ both_databases! {
         assert_eq!(of_admin.body, of_device.body);
         let next: AnchorSet = world.device.anchors.next(of_device.body.as_bytes()).unwrap();
         assert_eq!(next.sequence, 2);
+        // A key that is revoked waits no longer.
+        let made = admin(server, KEYS, json!({"name": "watcher", "role": "admin"})).await;
+        let key = server.http().token(made["api_key"].as_str().unwrap().to_owned());
+        let known = tag(&key.get(ANCHORS).await);
+        let revoke = async { drop(admin(server, KEYS, json!({"action": "revoke", "key_id": made["key_id"]})).await) };
+        let ended = woken([key.clone(), key.clone()], &path, &known, revoke).await;
+        assert_eq!(ended.map(|answer| answer.status), [401, 401]);
     }
 
     async fn a_call_that_waits_sees_gateways_come_and_go(db: TestDb) {
