@@ -151,7 +151,7 @@ async fn verdict(server: &Server, caller: &Caller, row: &Row, tenant: &str) -> &
 }
 
 /// Values for request fields that do not name the tenant.
-const OTHERS: [(&str, &str); 10] = [
+pub(crate) const OTHERS: [(&str, &str); 10] = [
     ("namespace", "ns"),
     ("cluster", "standalone"),
     ("domain_id", "01900000-0000-7000-8000-000000000000"),

@@ -7,6 +7,7 @@ mod conversation;
 mod device_policy;
 mod devices;
 mod enrolled;
+mod enrolled_callers;
 mod enrollment;
 mod enrollment_tokens;
 mod gateway_calls;
