@@ -20,6 +20,7 @@ use crate::{
         provisioning::{ProvisioningSettings, ServerAddress, Site},
     },
     fleet::Heartbeat,
+    manager::images::ImageSettings,
     messaging::MessagingSettings,
     server::{
         App, Signals, Sockets,
@@ -199,6 +200,7 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
                 force_delete: config.messaging_force_delete,
                 max_tenants: config.max_tenants,
             },
+            images: ImageSettings { allowlist: config.kubeop_image_allowlist.clone(), default: config.image_policy },
             warehouse_edge: config.warehouse_edge.clone(),
             public_url: config.public_url.clone().or_else(|| config.local_url.clone()),
             proof_url: config.public_url.clone(),

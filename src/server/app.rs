@@ -25,7 +25,8 @@ use crate::{
     api::{self, Deps, Settings, Streams},
     audit::{ApiKeyUses, Denials},
     auth::{
-        ApiKeys, Authenticator, CallerStanding, EnrolledCredentials, Guard, Principals, ProxyRoles, Sessions,
+        ApiKeys, Authenticator, CallerStanding, EnrolledCredentials, Guard, Principals, ProjectTokens, ProxyRoles,
+        Sessions,
         authn::{
             keys::Keys,
             legacy_tokens::{ApiKey, ManagerKey},
@@ -276,6 +277,7 @@ impl App {
             store: self.store.clone(),
             trust: trusted.trust.clone(),
             keys: self.keys.clone(),
+            project_tokens: ProjectTokens::new(self.keys.clone(), self.manager_key.clone()),
             sealer,
             sessions: Sessions::new(people.clone(), self.keys.clone(), counts.denials.clone()),
             people,

@@ -238,14 +238,21 @@ async fn other_tenant(server: &Server, db: &DatabaseConnection) -> (Foreign, uui
     let grant = text(&post(admin, "/api/control-plane/grants", &grant).await["id"]);
     let answer = admin.call(Method::PUT, &format!("/admin/v2/namespaces/{slug}/{MARK}"), None).await;
     assert_eq!(answer.status, 204, "{answer:?}");
+    let project = json!({"tenant_id": id.manager(), "name": format!("{MARK} project")});
+    let project = text(&post(admin, "/v1/projects", &project).await["id"]);
+    let app = json!({"project_id": project, "name": format!("{MARK} app"), "image": format!("{MARK}/web")});
+    let app = text(&post(admin, "/v1/apps", &app).await["id"]);
     let operation = json!({"tenant_id": shown, "target": slug, "cancellable": true});
     let operation = text(&operations::insert(db, &operation).await["id"]);
     let spellings = vec![shown, slug, id.dashed(), id.manager(), id.warehouse()];
+    let ids = [spellings.clone(), vec![project.clone(), app.clone()]].concat();
     let foreign = [
         ("tenant", spellings.clone()),
         ("tenant_id", spellings.clone()),
-        ("name", spellings.clone()),
-        ("id", spellings),
+        ("name", spellings),
+        ("id", ids),
+        ("project_id", vec![project]),
+        ("app_id", vec![app]),
         ("user_id", vec![user.clone(), email.clone(), identity]),
         ("user_ids", vec![user.clone()]),
         ("user", vec![user]),

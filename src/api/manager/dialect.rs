@@ -18,7 +18,8 @@ fn code(failure: &Failure) -> &'static str {
     match failure.reason.as_str() {
         "CREDENTIALS_MISSING" => return "missing token",
         "DATABASE_UNAVAILABLE" => return "db",
-        "TENANT_EXISTS" => return "exists",
+        "APP_EXISTS" | "PROJECT_EXISTS" | "TENANT_EXISTS" => return "exists",
+        "IMAGE_REGISTRY_NOT_ALLOWED" => return "image registry not allowed",
         "TENANT_IN_USE" => return "in use",
         "TENANT_LIMIT_REACHED" => return "limit",
         _ => {}
@@ -54,6 +55,8 @@ mod tests {
             (Code::PermissionDenied, "TENANT_FOREIGN", "forbidden"),
             (Code::NotFound, "TENANT_NOT_FOUND", "not found"),
             (Code::InvalidArgument, "FIELD_REQUIRED", "invalid"),
+            (Code::InvalidArgument, "IMAGE_REGISTRY_NOT_ALLOWED", "image registry not allowed"),
+            (Code::AlreadyExists, "PROJECT_EXISTS", "exists"),
             (Code::Unavailable, "DATABASE_UNAVAILABLE", "db"),
             (Code::Internal, "INTERNAL", "internal"),
             (Code::Aborted, "", "conflict"),

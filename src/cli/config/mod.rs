@@ -17,6 +17,7 @@ pub use settings::{SETTINGS, Setting, trimmed};
 use crate::{
     auth::{Origins, ProxyRoles},
     base::{Secret, TrustDomain, public_url::PublicUrl},
+    manager::{images::ImageDefault, registries::Registry},
     openbao::{Address, Credential, Namespace},
     server::layers::TrustedProxies,
     warehouse::EdgeAddress,
@@ -107,6 +108,10 @@ pub struct Config {
     pub kubeop_jwt_signing_key: Option<Secret<String>>,
     /// Whether the manager surface requires credentials; `None` is the command's default.
     pub kubeop_require_auth: Option<bool>,
+    /// The registries from which images of apps may come; empty leaves it to the policy of the platform.
+    pub kubeop_image_allowlist: Vec<Registry>,
+    /// Which images apps may have without a list.
+    pub image_policy: ImageDefault,
     pub qod_api_key: Option<Secret<String>>,
 }
 

@@ -21,6 +21,7 @@ const NAMESPACE: &str = "a namespace such as platform/production";
 const TRUST_DOMAIN: &str = "a name of at most 255 lower-case letters, digits, dots, dashes and underscores";
 const HOST: &str = "a host name or an address, without a port";
 const SUBJECTS: &str = "a comma-separated list of token subjects";
+const REGISTRIES: &str = "a comma-separated list of registries such as docker.io or registry.example.com:5000";
 const ORIGINS: &str =
     "a comma-separated list of origins such as https://console.example.com, without a path; or only *";
 
@@ -73,6 +74,8 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         openbao: p.openbao(),
         kubeop_jwt_signing_key: p.text("kubeop_jwt_signing_key").filter(|key| key != PLACEHOLDER).map(Secret::new),
         kubeop_require_auth: p.bool("kubeop_require_auth"),
+        kubeop_image_allowlist: p.list("kubeop_image_allowlist", REGISTRIES),
+        image_policy: p.value("image_policy", "open or closed").unwrap_or_default(),
         qod_api_key: p.text("qod_api_key").map(Secret::new),
     };
     problems.extend(listeners::problems(&config));

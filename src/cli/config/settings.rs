@@ -99,6 +99,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!("openbao_timeout", "TENANTRY_OPENBAO_TIMEOUT", "10s", Plain),
     setting!("kubeop_jwt_signing_key", "KUBEOP_JWT_SIGNING_KEY", "", Masked),
     setting!("kubeop_require_auth", "KUBEOP_REQUIRE_AUTH", "", Plain),
+    setting!("kubeop_image_allowlist", "KUBEOP_IMAGE_ALLOWLIST", "", Plain),
+    setting!("image_policy", "TENANTRY_IMAGE_POLICY", "open", Plain),
     setting!("qod_api_key", "QOD_API_KEY", "", Masked),
     setting!("proxy_port", "PROXY_PORT", "", Short),
     setting!("proxy_tls_enabled", "PROXY_TLS_ENABLED", "", Short),

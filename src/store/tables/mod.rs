@@ -10,6 +10,7 @@ pub mod accounts;
 pub(super) mod admission;
 pub(super) mod anchor_sets;
 pub(super) mod api_keys;
+pub(super) mod apps;
 pub(super) mod artifacts;
 pub mod audit_events;
 pub mod clusters;
@@ -48,10 +49,13 @@ pub(super) mod namespaces;
 pub mod operations;
 pub mod outbox;
 pub mod outbox_marks;
+pub mod platform_policies;
 pub(super) mod policies;
 pub(super) mod policy_bundles;
 pub(super) mod policy_documents;
 pub(super) mod policy_reports;
+pub mod project_namespaces;
+pub(super) mod projects;
 pub mod recovery_codes;
 pub mod released_names;
 pub mod revoked_tokens;
@@ -77,6 +81,7 @@ pub use account_roles::{GROUP, Model as RoleRow, TENANT_WIDE};
 pub use admission::{Credential as AdmissionCredential, Place as AdmissionPlace, Subject as AdmissionSubject};
 pub use anchor_sets::{Model as AnchorSetRow, without_keys as tenants_without_keys};
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
+pub use apps::{AppsOf, Model as AppRow, owner as owner_of_app, query as apps_query};
 pub use artifacts::Model as ArtifactRow;
 pub use credentials::{Model as CredentialRow, OVERLAP as CREDENTIAL_OVERLAP};
 pub use database_leases::{
@@ -110,6 +115,7 @@ pub use namespaces::{Model as NamespaceRow, names_query as namespace_names_query
 pub use policies::{Model as PolicyRow, Reporter, due_canaries, place as policy_place};
 pub use policy_bundles::Model as PolicyBundleRow;
 pub use policy_reports::{Model as PolicyReportRow, SessionReport};
+pub use projects::{Model as ProjectRow, owner as owner_of_project, query as projects_query};
 pub use rows::TenantRows;
 pub use seen::Seen;
 pub use signers::Model as SignerRow;
@@ -127,6 +133,7 @@ use super::unique::Unique;
 pub(super) fn unique() -> impl Iterator<Item = &'static Unique> {
     [
         accounts::UNIQUE,
+        apps::UNIQUE,
         clusters::UNIQUE,
         email_domains::UNIQUE,
         enrolled_keys::UNIQUE,
@@ -136,6 +143,7 @@ pub(super) fn unique() -> impl Iterator<Item = &'static Unique> {
         hosts::UNIQUE,
         identities::UNIQUE,
         namespaces::UNIQUE,
+        projects::UNIQUE,
         tenants::UNIQUE,
     ]
     .into_iter()
