@@ -180,8 +180,8 @@ mod tests {
     fn a_policy_with_something_else_is_refused() {
         let many: Vec<_> = (0..65).map(|n| format!("r{n}.example")).collect();
         let many: Vec<_> = many.iter().map(String::as_str).collect();
-        for (registries, networks, cpu) in [
-            (&["*"] as &[&str], &[] as &[&str], ""),
+        let cases: [(&[&str], &[&str], &str); 10] = [
+            (&["*"], &[], ""),
             (&["ghcr.io/acme"], &[], ""),
             (&[""], &[], ""),
             (&many, &[], ""),
@@ -191,7 +191,8 @@ mod tests {
             (&[], &["everything"], ""),
             (&[], &[], "four"),
             (&[], &[], "-1"),
-        ] {
+        ];
+        for (registries, networks, cpu) in cases {
             assert!(checked(registries, networks, cpu).is_err(), "{registries:?} {networks:?} {cpu}");
         }
     }

@@ -139,8 +139,8 @@ mod tests {
             ("10.0.0.1:80/x", "10.0.0.1:80"),
             ("[::1]:5000/x", "[::1]:5000"),
             ("a__b/c--d/e.f", "docker.io"),
-            (&format!("nginx@{digest}"), "docker.io"),
-            (&format!("quay.io/a/b:1@{digest}"), "quay.io"),
+            (format!("nginx@{digest}").as_str(), "docker.io"),
+            (format!("quay.io/a/b:1@{digest}").as_str(), "quay.io"),
         ] {
             assert_eq!(parse(image).as_ref().map(Registry::as_str), Some(registry), "{image}");
         }
