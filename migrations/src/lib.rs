@@ -55,6 +55,7 @@ mod m20260101_000041_grant_ends;
 mod m20260101_000043_database_leases;
 mod m20260101_000045_projects;
 mod m20260101_000046_platform_policies;
+mod m20260101_000047_usage;
 pub mod record;
 
 /// The result of a migration.
@@ -127,6 +128,7 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000043_database_leases,
     m20260101_000045_projects,
     m20260101_000046_platform_policies,
+    m20260101_000047_usage,
 ];
 
 /// The database to be migrated.

@@ -11,7 +11,7 @@ use crate::{
     edge::{Board, Reports},
     fleet::Heartbeat,
     identity::People,
-    manager::images::ImageSettings,
+    manager::{billing::BillingSettings, images::ImageSettings},
     messaging::MessagingSettings,
     operations::OperationSource,
     spc::deltas::Deltas,
@@ -67,6 +67,8 @@ pub struct Settings {
     pub messaging: MessagingSettings,
     /// Which images apps may have.
     pub images: ImageSettings,
+    /// The settings of usage and invoices.
+    pub billing: BillingSettings,
     /// The address to which warehouse clients send queries.
     pub warehouse_edge: EdgeAddress,
     /// Where clients reach the server, if it is known.

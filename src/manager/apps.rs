@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     images::{self, ImageSettings},
     lists::{Listed, Paging},
-    names, projects, registries,
+    measures, names, projects, registries,
 };
 use crate::{
     base::{Access, Cx, Error, ManagerId, Result, TenantRef, TenantScope, error::Reason, scope::foreign_tenant},
@@ -87,7 +87,9 @@ pub async fn create(cx: &Cx, store: &Store, settings: &ImageSettings, project: &
         return Err(Error::invalid(Reason::FieldRequired, "project_id", "the project's id is empty"));
     }
     wanted.check()?;
-    store.write(cx, (ManagerId::Project.read(project), wanted, settings.clone()), insert).await
+    let app = store.write(cx, (ManagerId::Project.read(project), wanted, settings.clone()), insert).await?;
+    measures::created("app");
+    Ok(app)
 }
 
 async fn insert(tx: &Tx, (project, wanted, settings): &(Option<Uuid>, AppChange, ImageSettings)) -> Result<App> {

@@ -8,7 +8,7 @@ use sea_orm::QuerySelect;
 
 use super::{
     lists::{Listed, Paging},
-    names, namespaces,
+    measures, names, namespaces,
 };
 use crate::{
     base::{
@@ -42,7 +42,9 @@ pub async fn create(cx: &Cx, store: &Store, tenant: &str, name: &str) -> Result<
         return Err(Error::invalid(Reason::FieldRequired, "tenant_id", "the tenant's id is empty"));
     }
     names::check(name)?;
-    store.write(cx, (TenantRef::parse(tenant), name.to_owned()), insert).await
+    let project = store.write(cx, (TenantRef::parse(tenant), name.to_owned()), insert).await?;
+    measures::created("project");
+    Ok(project)
 }
 
 async fn insert(tx: &Tx, (tenant, name): &(TenantRef, String)) -> Result<Project> {

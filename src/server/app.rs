@@ -219,6 +219,7 @@ impl App {
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,
             canary_min_reports: self.settings.canary_min_reports,
+            billing: &self.settings.billing,
         };
         jobs::start(&work, board)
     }

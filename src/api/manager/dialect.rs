@@ -22,6 +22,7 @@ fn code(failure: &Failure) -> &'static str {
         "IMAGE_REGISTRY_NOT_ALLOWED" => return "image registry not allowed",
         "TENANT_IN_USE" => return "in use",
         "TENANT_LIMIT_REACHED" => return "limit",
+        "USAGE_TIME_REQUIRED" => return "ts required",
         _ => {}
     }
     match failure.status.as_u16() {

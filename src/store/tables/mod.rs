@@ -39,6 +39,7 @@ pub(super) mod hosts;
 pub mod idempotent_answers;
 pub mod identities;
 pub mod installation_keys;
+pub(super) mod invoices;
 pub mod jobs;
 pub(super) mod key_encryption;
 pub mod leases;
@@ -69,7 +70,9 @@ pub(super) mod spc_states;
 pub(super) mod spcs;
 pub(super) mod tenant_databases;
 pub(super) mod tenant_placements;
+pub(super) mod tenant_rates;
 pub mod tenants;
+pub(super) mod usage_hours;
 pub(super) mod warehouse_tenants;
 pub(super) mod zerotrust_tenants;
 
@@ -109,6 +112,7 @@ pub use grants::{
 };
 pub use groups::Model as GroupRow;
 pub use hosts::{Model as HostRow, query as hosts_query};
+pub use invoices::{Model as InvoiceRow, kept as invoice_of, rows_of as rows_of_gone_tenant};
 pub use messaging_tenants::Model as MessagingRow;
 pub use metering_reports::{Model as MeteringReportRow, ReportFilter, prune as prune_metering_reports};
 pub use namespaces::{Model as NamespaceRow, names_query as namespace_names_query};
@@ -124,6 +128,8 @@ pub use spc_states::{FIRST_EPOCH as FIRST_SPC_EPOCH, Model as SpcStateRow, SpcsR
 pub use spcs::{Model as SpcRow, SpcFilter, SpcRevocation, delete_ended as delete_ended_spcs};
 pub use tenant_databases::{Model as TenantDatabaseRow, is_at as database_is_at, is_behind as database_is_behind};
 pub use tenant_placements::Model as PlacementRow;
+pub use tenant_rates::Model as RatesRow;
+pub use usage_hours::{Model as UsageRow, totals as usage_totals, unclosed as unclosed_months};
 pub use warehouse_tenants::Model as WarehouseRow;
 pub use zerotrust_tenants::Model as ZeroTrustRow;
 

@@ -81,6 +81,8 @@ resources! {
     App = "app",
     /// The policy of the platform for projects. The id is `default`; the version is the generation.
     PlatformPolicy = "platform_policy",
+    /// What a tenant pays for its usage. The id is the tenant's.
+    TenantRates = "tenant_rates",
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

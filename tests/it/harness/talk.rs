@@ -32,6 +32,11 @@ impl Transcript {
         answer
     }
 
+    /// Replaces a placeholder by a value from here on.
+    pub fn fix(&mut self, placeholder: &str, value: String) {
+        self.others.insert(placeholder.to_owned(), value);
+    }
+
     /// The recorded conversation.
     pub fn end(self) -> String {
         self.written

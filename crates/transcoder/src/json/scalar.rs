@@ -336,3 +336,25 @@ impl Kind for Bytes {
         Self::decode(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::options::JsonOptions, *};
+
+    #[test]
+    fn a_decimal_is_written_as_a_number_of_any_length() {
+        for (text, json) in [
+            ("0.00014", "0.00014"),
+            ("1138687900034166298874491626.5", "1138687900034166298874491626.5"),
+            ("0", "0"),
+            ("", "\"\""),
+            ("1.", "\"1.\""),
+            ("NaN", "\"NaN\""),
+        ] {
+            let mut writer = Writer::new(&JsonOptions::PROTO3);
+            Decimal::write(&text.to_owned(), &mut writer);
+            assert_eq!(String::from_utf8(writer.finish().unwrap()).unwrap(), json, "{text}");
+        }
+        assert!(Decimal::parse("0.1", false).is_ok() && Decimal::parse("x", false).is_err());
+    }
+}
