@@ -53,6 +53,9 @@ mod m20260101_000039_hosts;
 mod m20260101_000040_kek_proof;
 mod m20260101_000041_grant_ends;
 mod m20260101_000043_database_leases;
+mod m20260101_000045_projects;
+mod m20260101_000046_platform_policies;
+mod m20260101_000047_usage;
 pub mod record;
 
 /// The result of a migration.
@@ -123,6 +126,9 @@ pub const MIGRATIONS: &[Migration] = &migrations![
     m20260101_000040_kek_proof,
     m20260101_000041_grant_ends,
     m20260101_000043_database_leases,
+    m20260101_000045_projects,
+    m20260101_000046_platform_policies,
+    m20260101_000047_usage,
 ];
 
 /// The database to be migrated.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use time::Duration;
 
 use crate::{
-    auth::{CallerStanding, Sessions, authn::keys::Keys},
+    auth::{CallerStanding, ProjectTokens, Sessions, authn::keys::Keys},
     base::public_url::PublicUrl,
     controlplane::{licensing::MultitenancySettings, provisioning::ProvisioningSettings},
     edge::{Board, Reports},
     fleet::Heartbeat,
     identity::People,
+    manager::{billing::BillingSettings, images::ImageSettings},
     messaging::MessagingSettings,
     operations::OperationSource,
     spc::deltas::Deltas,
@@ -28,6 +29,7 @@ pub struct Deps {
     pub sealer: Sealer,
     pub people: People,
     pub sessions: Sessions,
+    pub project_tokens: ProjectTokens,
     pub trust: Trust,
     /// The keys that sign tokens.
     pub keys: Arc<Keys>,
@@ -63,6 +65,10 @@ pub struct Settings {
     pub multitenancy: MultitenancySettings,
     pub provisioning: ProvisioningSettings,
     pub messaging: MessagingSettings,
+    /// Which images apps may have.
+    pub images: ImageSettings,
+    /// The settings of usage and invoices.
+    pub billing: BillingSettings,
     /// The address to which warehouse clients send queries.
     pub warehouse_edge: EdgeAddress,
     /// Where clients reach the server, if it is known.

@@ -10,6 +10,7 @@ pub mod messaging;
 mod paging;
 mod registry;
 mod structs;
+mod times;
 pub mod warehouse;
 pub mod zerotrust;
 

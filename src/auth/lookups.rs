@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::{
-        Basis, Caller, CallerKind, Result, TenantId, TenantRef,
+        Basis, Caller, CallerKind, ManagerId, Result, TenantId, TenantRef,
         caller::{CallerFacts, CallerTenant},
     },
     controlplane::licensing::MultitenancySettings,
@@ -47,6 +47,14 @@ impl Tenants for Store {
             }
         };
         Ok(Some(CallerTenant { id: found.id, key: found.name.key(), suspended: !found.status.admits(), named_since }))
+    }
+
+    async fn find_of_project(&self, project: &str) -> Result<Option<CallerTenant>> {
+        let Some(id) = ManagerId::Project.read(project) else { return Ok(None) };
+        match tables::owner_of_project(self.read(), id).await? {
+            Some(tenant) => self.find(&TenantRef::Id(tenant)).await,
+            None => Ok(None),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod authn;
 pub mod authz;
 pub mod jobs;
 mod lookups;
+mod project_tokens;
 pub mod request;
 pub mod surface;
 
@@ -16,5 +17,6 @@ pub use authn::peer_certificate::PeerCertificate;
 pub use authn::principal::{Principals, ProxyRoles};
 pub use authn::sessions::Sessions;
 pub use authz::guard::Guard;
+pub use project_tokens::ProjectTokens;
 pub use request::{CallFacts, ClientInfo};
 pub use surface::Surface;

@@ -172,9 +172,48 @@ impl IdKind {
     }
 }
 
+/// Kinds of ids on the manager surface, each with a prefix before 32 hex digits (manager contract, decisions).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManagerId {
+    /// `p_`
+    Project,
+    /// `a_`
+    App,
+}
+
+impl ManagerId {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Project => "p_",
+            Self::App => "a_",
+        }
+    }
+
+    pub fn show(self, id: Uuid) -> String {
+        format!("{}{}", self.prefix(), id.as_simple())
+    }
+
+    /// Parses an id, ignoring case.
+    pub fn read(self, text: &str) -> Option<Uuid> {
+        parse_hex(strip_prefix(text, self.prefix())?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_the_manager_are_parsed_only_as_their_own_kind() {
+        let shown = ManagerId::Project.show(id().uuid());
+        assert_eq!(shown, "p_0191f3a47c107b2e9d315a6b7c8d9e0f");
+        assert_eq!(ManagerId::Project.read(&shown.to_uppercase()), Some(id().uuid()));
+        for other in
+            [ManagerId::App.show(id().uuid()), id().manager(), id().dashed(), format!("{shown}0"), "p_".to_owned()]
+        {
+            assert_eq!(ManagerId::Project.read(&other), None, "{other}");
+        }
+    }
 
     #[test]
     fn ids_are_parsed_only_as_their_own_kind() {

@@ -42,7 +42,7 @@ pub use drain::Drain;
 pub use enrolled::{EnrolledKind, SpiffeId, TrustDomain};
 pub use error::{Error, Kind, Result};
 pub use expiring_cache::ExpiringCache;
-pub use ids::{IdKind, TenantId};
+pub use ids::{IdKind, ManagerId, TenantId};
 pub use keyed_call::{KeyedCall, SentKey};
 pub use media::GrpcForm;
 pub use names::{TenantName, TenantRef};

@@ -10,7 +10,10 @@ use std::{
 use anyhow::Context;
 use tokio::net::TcpListener;
 
-use super::{config::Config, material::Material};
+use super::{
+    config::{Config, unused_of_manager},
+    material::Material,
+};
 use crate::{
     api::Settings,
     auth::authn::keys::Keys,
@@ -20,6 +23,7 @@ use crate::{
         provisioning::{ProvisioningSettings, ServerAddress, Site},
     },
     fleet::Heartbeat,
+    manager::{billing::BillingSettings, images::ImageSettings},
     messaging::MessagingSettings,
     server::{
         App, Signals, Sockets,
@@ -166,6 +170,10 @@ pub(super) fn with_cause(error: Error) -> anyhow::Error {
 
 /// The server of a configuration.
 pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys) -> anyhow::Result<App> {
+    let unused = unused_of_manager(std::env::vars_os().map(|(name, _)| name));
+    if !unused.is_empty() {
+        tracing::warn!(variables = unused.join(", "), "variables of the manager's document have no effect");
+    }
     let provisioning = ProvisioningSettings {
         site: Site {
             server: material.provisioner.as_ref().map(ServerAddress::of),
@@ -198,6 +206,13 @@ pub(super) fn app(config: &Config, material: Material, store: Store, keys: Keys)
             messaging: MessagingSettings {
                 force_delete: config.messaging_force_delete,
                 max_tenants: config.max_tenants,
+            },
+            images: ImageSettings { allowlist: config.kubeop_image_allowlist.clone(), default: config.image_policy },
+            billing: BillingSettings {
+                cpu_milli: config.kubeop_rate_cpu_milli.clone(),
+                mem_mib: config.kubeop_rate_mem_mib.clone(),
+                close_after: time::Duration::try_from(config.billing_close_after)
+                    .context("the time until a month is closed is too long")?,
             },
             warehouse_edge: config.warehouse_edge.clone(),
             public_url: config.public_url.clone().or_else(|| config.local_url.clone()),

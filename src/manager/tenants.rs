@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::measures;
+
 use crate::{
     base::{Cx, Error, Result, TenantName, TenantRef, error::Reason, names::NotAName},
     store::{ChangeKind, Pages, Store, Tx},
@@ -10,7 +12,9 @@ use crate::{
 
 /// Creates a tenant.
 pub async fn create(cx: &Cx, store: &Store, max: Option<u64>, name: &str) -> Result<Tenant> {
-    store.write(cx, (NewTenant::named(tenant_name(name)?), max), insert).await
+    let tenant = store.write(cx, (NewTenant::named(tenant_name(name)?), max), insert).await?;
+    measures::created("tenant");
+    Ok(tenant)
 }
 
 async fn insert(tx: &Tx, (new, max): &(NewTenant, Option<u64>)) -> Result<Tenant> {

@@ -25,7 +25,8 @@ use crate::{
     api::{self, Deps, Settings, Streams},
     audit::{ApiKeyUses, Denials},
     auth::{
-        ApiKeys, Authenticator, CallerStanding, EnrolledCredentials, Guard, Principals, ProxyRoles, Sessions,
+        ApiKeys, Authenticator, CallerStanding, EnrolledCredentials, Guard, Principals, ProjectTokens, ProxyRoles,
+        Sessions,
         authn::{
             keys::Keys,
             legacy_tokens::{ApiKey, ManagerKey},
@@ -218,6 +219,7 @@ impl App {
             operation_retention: self.operation_retention,
             messaging_bootstrap: self.messaging_bootstrap,
             canary_min_reports: self.settings.canary_min_reports,
+            billing: &self.settings.billing,
         };
         jobs::start(&work, board)
     }
@@ -276,6 +278,7 @@ impl App {
             store: self.store.clone(),
             trust: trusted.trust.clone(),
             keys: self.keys.clone(),
+            project_tokens: ProjectTokens::new(self.keys.clone(), self.manager_key.clone()),
             sealer,
             sessions: Sessions::new(people.clone(), self.keys.clone(), counts.denials.clone()),
             people,

@@ -29,6 +29,7 @@ use crate::{
             text_normalization::NormalizeText,
         },
     },
+    manager::{billing::BillingSettings, jobs::CloseMonths},
     messaging::jobs::Bootstrap,
     openbao::jobs::{KeepLeases, TendIdentity},
     operations::{PruneOperations, RunOperations},
@@ -62,6 +63,8 @@ pub(super) struct Work<'a> {
     pub messaging_bootstrap: bool,
     /// How many devices and gateways must have reported on a canary before it is withdrawn.
     pub canary_min_reports: i64,
+    /// The settings of usage and invoices.
+    pub billing: &'a BillingSettings,
 }
 
 pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
@@ -99,13 +102,15 @@ pub(super) fn start(work: &Work<'_>, board: StatusBoard) -> Jobs {
     jobs.start(EndCanaries::new(store, work.canary_min_reports));
     jobs.start(AdvanceRotations::new(work.trust));
     jobs.start(PruneSpcs::new(store));
+    jobs.start(CloseMonths::new(store, work.billing));
     jobs.start(EndSessions::new(store));
     jobs.start(PruneSessions::new(store));
     jobs
 }
 
 /// The names of the jobs that one server runs for all servers, when they are due or requested.
-pub const ON_REQUEST: [&str; 14] = [
+pub const ON_REQUEST: [&str; 15] = [
+    CloseMonths::NAME,
     KeepDatabaseLeases::NAME,
     PruneDevices::NAME,
     PruneOperations::NAME,
@@ -143,6 +148,7 @@ mod tests {
     use crate::{
         base::TrustDomain,
         jobs::Placement,
+        manager::money::Rate,
         store::{Sealer, StoreConfig},
         trust::TrustSettings,
     };
@@ -170,6 +176,11 @@ mod tests {
             operation_retention: Duration::from_secs(60),
             messaging_bootstrap: true,
             canary_min_reports: 1,
+            billing: &BillingSettings {
+                cpu_milli: Rate::default(),
+                mem_mib: Rate::default(),
+                close_after: time::Duration::hours(72),
+            },
         };
         let mut jobs = start(&work, board.clone());
         jobs.start(Relay::new(&store));

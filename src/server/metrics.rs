@@ -17,7 +17,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// All counters without labels. They start at 0, because Prometheus sees no increase in a series that appears with its
 /// first value.
-const COUNTERS: [&str; 5] = [
+const COUNTERS: [&str; 6] = [
+    "kubeop_billing_invoice_lines_total",
     "tenantry_calls_shed_total",
     "tenantry_log_lines_lost_total",
     "tenantry_access_lines_left_out_total",
@@ -26,7 +27,8 @@ const COUNTERS: [&str; 5] = [
 ];
 /// Counters and gauges with labels. The code that knows the values of the labels creates them.
 #[cfg(test)]
-const LABELLED: [&str; 5] = [
+const LABELLED: [&str; 6] = [
+    "kubeop_business_created_total",
     "tenantry_gateway_refusals_total",
     "tenantry_gateway_updates_total",
     "tenantry_job_last_success_timestamp_seconds",

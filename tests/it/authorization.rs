@@ -151,7 +151,7 @@ async fn verdict(server: &Server, caller: &Caller, row: &Row, tenant: &str) -> &
 }
 
 /// Values for request fields that do not name the tenant.
-pub(crate) const OTHERS: [(&str, &str); 10] = [
+pub(crate) const OTHERS: [(&str, &str); 12] = [
     ("namespace", "ns"),
     ("cluster", "standalone"),
     ("domain_id", "01900000-0000-7000-8000-000000000000"),
@@ -162,6 +162,8 @@ pub(crate) const OTHERS: [(&str, &str); 10] = [
     ("token_id", "tok_01J7ST8Z0GFCQ9TCATDDY8V7GF"),
     ("rotation_id", "rot_01J7ST8Z0GFCQ9TCATDDY8V7GF"),
     ("version", "1"),
+    ("project_id", "p_00000000000000000000000000000001"),
+    ("app_id", "a_00000000000000000000000000000001"),
 ];
 /// Request fields that name the tenant.
 const TENANT_FIELDS: [&str; 4] = ["tenant", "tenant_id", "name", "id"];

@@ -76,7 +76,8 @@ async fn audits(world: &World) -> usize {
 }
 
 /// Topics of resources that may be outside of tenants.
-const WITHOUT_TENANT: [&str; 6] = ["account", "cluster", "identity", "operation", "sessions", "token"];
+const WITHOUT_TENANT: [&str; 7] =
+    ["account", "cluster", "identity", "operation", "platform_policy", "sessions", "token"];
 
 /// Names of people, addresses and texts of a run contain its tag; only names that are ids may appear in an event.
 fn check(row: &outbox::Model, tag: &str) {

@@ -46,12 +46,13 @@ fn closed(setup: Setup) -> Setup {
 
 /// Tables in which the other tenant has no row: settings of surfaces that did not create it, what the server itself writes, and what
 /// devices and gateways report.
-const EMPTY: [&str; 10] = [
+const EMPTY: [&str; 11] = [
     "artifacts",
     "database_leases",
     "derived_names",
     "gateway_directories",
     "gateway_materials",
+    "invoices",
     "messaging_tenants",
     "policy_bundles",
     "policy_reports",
@@ -238,14 +239,26 @@ async fn other_tenant(server: &Server, db: &DatabaseConnection) -> (Foreign, uui
     let grant = text(&post(admin, "/api/control-plane/grants", &grant).await["id"]);
     let answer = admin.call(Method::PUT, &format!("/admin/v2/namespaces/{slug}/{MARK}"), None).await;
     assert_eq!(answer.status, 204, "{answer:?}");
+    let project = json!({"tenant_id": id.manager(), "name": format!("{MARK} project")});
+    let project = text(&post(admin, "/v1/projects", &project).await["id"]);
+    let app = json!({"project_id": project, "name": format!("{MARK} app"), "image": format!("{MARK}/web")});
+    let app = text(&post(admin, "/v1/apps", &app).await["id"]);
+    let now = time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap();
+    post(admin, "/v1/usage/ingest", &json!([{"ts": now, "tenant_id": shown, "cpu_milli": 7}])).await;
+    let rates = Some(json!({"cpuMilli": "0.5"}).to_string());
+    let answer = admin.call(Method::PUT, &format!("/registry/v1/tenants/{slug}/rates"), rates.as_deref()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
     let operation = json!({"tenant_id": shown, "target": slug, "cancellable": true});
     let operation = text(&operations::insert(db, &operation).await["id"]);
     let spellings = vec![shown, slug, id.dashed(), id.manager(), id.warehouse()];
+    let ids = [spellings.clone(), vec![project.clone(), app.clone()]].concat();
     let foreign = [
         ("tenant", spellings.clone()),
         ("tenant_id", spellings.clone()),
-        ("name", spellings.clone()),
-        ("id", spellings),
+        ("name", spellings),
+        ("id", ids),
+        ("project_id", vec![project]),
+        ("app_id", vec![app]),
         ("user_id", vec![user.clone(), email.clone(), identity]),
         ("user_ids", vec![user.clone()]),
         ("user", vec![user]),

@@ -29,11 +29,27 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("controlplane.tenants.provision", &[]),
     ("controlplane.users.create", &[]),
     ("controlplane.users.list", &[]),
+    ("manager.apps.create", &["project"]),
+    ("manager.apps.delete", &[]),
+    ("manager.apps.get", PROJECT_READERS),
+    ("manager.apps.list", PROJECT_READERS),
+    ("manager.apps.update", &[]),
+    ("manager.invoices.get", READERS),
+    ("manager.policy.get", &[]),
+    ("manager.policy.update", &[]),
+    ("manager.project_tokens.create", &[]),
+    ("manager.projects.create", &["admin"]),
+    ("manager.projects.delete", &[]),
+    ("manager.projects.get", PROJECT_READERS),
+    ("manager.projects.list", READERS),
+    ("manager.projects.update", &[]),
     ("manager.tenants.create", &[]),
     ("manager.tenants.delete", &[]),
     ("manager.tenants.get", READERS),
     ("manager.tenants.list", &[]),
     ("manager.tenants.update", &[]),
+    ("manager.usage.get", &[]),
+    ("manager.usage.ingest", &["admin"]),
     ("messaging.clusters.create", &[]),
     ("messaging.clusters.delete", &[]),
     ("messaging.clusters.get", &[]),
@@ -53,6 +69,8 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("registry.operations.get", READERS),
     ("registry.operations.list", READERS),
     ("registry.operations.watch", READERS),
+    ("registry.rates.list", READERS),
+    ("registry.rates.set", &[]),
     ("registry.tenants.get", READERS),
     ("registry.tenants.list", READERS),
     ("registry.tenants.watch", READERS),
@@ -124,3 +142,6 @@ const ANYONE: &[&str] = &["admin", "network_admin", "security_operator", "audito
 
 /// Roles that may read the data of their tenant.
 const READERS: &[&str] = &["admin", "network_admin", "security_operator", "auditor", "read_only"];
+
+/// Roles that may read a project: those that may read its tenant, and that of the project itself.
+const PROJECT_READERS: &[&str] = &["admin", "network_admin", "security_operator", "auditor", "read_only", "project"];

@@ -32,6 +32,8 @@ struct Emitted {
     name: String,
     proto: String,
     json: String,
+    /// Its name on surfaces with proto names.
+    written: String,
     form: Form,
     kind: String,
     /// A generated message: query keys descend into it.
@@ -171,6 +173,7 @@ fn emitted(index: usize, field: &FieldDescriptor, options: &Options<'_>) -> Resu
         name: snake(field.name()),
         proto: field.name().to_owned(),
         json: field.json_name().to_owned(),
+        written: if Options::has_flag(field, "json_name") { field.json_name() } else { field.name() }.to_owned(),
         form,
         kind,
         message,
@@ -189,6 +192,7 @@ fn kind_of(field: &FieldDescriptor, from: &str) -> Result<String, Error> {
         Kind::Uint32 | Kind::Fixed32 => scalar("UInt32"),
         Kind::Uint64 | Kind::Fixed64 => scalar("UInt64"),
         Kind::Bool => scalar("Bool"),
+        Kind::String if Options::has_flag(field, "decimal") => scalar("Decimal"),
         Kind::String => scalar("Str"),
         Kind::Bytes => scalar("Bytes"),
         Kind::Enum(item) if item.full_name() == "google.protobuf.NullValue" => {
@@ -249,7 +253,7 @@ fn descriptor_of(field: &Emitted) -> String {
         "::transcoder::json::Field {{ proto: {}, json: {}, proto_key: {}, json_key: {}, secret: {} }}",
         literal(&field.proto),
         literal(&field.json),
-        key(&field.proto),
+        key(&field.written),
         key(&field.json),
         field.secret,
     )

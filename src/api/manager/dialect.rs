@@ -18,9 +18,11 @@ fn code(failure: &Failure) -> &'static str {
     match failure.reason.as_str() {
         "CREDENTIALS_MISSING" => return "missing token",
         "DATABASE_UNAVAILABLE" => return "db",
-        "TENANT_EXISTS" => return "exists",
+        "APP_EXISTS" | "PROJECT_EXISTS" | "TENANT_EXISTS" => return "exists",
+        "IMAGE_REGISTRY_NOT_ALLOWED" => return "image registry not allowed",
         "TENANT_IN_USE" => return "in use",
         "TENANT_LIMIT_REACHED" => return "limit",
+        "USAGE_TIME_REQUIRED" => return "ts required",
         _ => {}
     }
     match failure.status.as_u16() {
@@ -54,6 +56,8 @@ mod tests {
             (Code::PermissionDenied, "TENANT_FOREIGN", "forbidden"),
             (Code::NotFound, "TENANT_NOT_FOUND", "not found"),
             (Code::InvalidArgument, "FIELD_REQUIRED", "invalid"),
+            (Code::InvalidArgument, "IMAGE_REGISTRY_NOT_ALLOWED", "image registry not allowed"),
+            (Code::AlreadyExists, "PROJECT_EXISTS", "exists"),
             (Code::Unavailable, "DATABASE_UNAVAILABLE", "db"),
             (Code::Internal, "INTERNAL", "internal"),
             (Code::Aborted, "", "conflict"),

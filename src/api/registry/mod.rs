@@ -3,11 +3,15 @@
 mod database_service;
 mod events;
 mod operation_service;
+mod rate_service;
 mod tenant_service;
 
 use transcoder::Service;
 
-use self::{database_service::TenantDatabases, operation_service::Operations, tenant_service::Tenants};
+use self::{
+    database_service::TenantDatabases, operation_service::Operations, rate_service::TenantPrices,
+    tenant_service::Tenants,
+};
 use super::{Deps, handlers::registry::v1 as handlers};
 
 /// The services.
@@ -15,6 +19,7 @@ pub(super) fn services(deps: &Deps) -> Vec<Service> {
     vec![
         handlers::tenant_service::mount(Tenants { deps: deps.clone() }),
         handlers::operation_service::mount(Operations { deps: deps.clone() }),
+        handlers::rate_service::mount(TenantPrices { deps: deps.clone() }),
         handlers::database_service::mount(TenantDatabases { deps: deps.clone() }),
     ]
 }

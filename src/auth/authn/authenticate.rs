@@ -286,9 +286,11 @@ impl Authenticator {
 
     async fn caller(&self, credential: Credential) -> Result<Caller> {
         credential.check()?;
-        let tenant = match &credential.tenant {
-            Some(text) => Some(self.tenant(&TenantRef::of_credential(text), credential.issued).await?),
-            None => None,
+        let tenant = match (&credential.tenant, &credential.project) {
+            (Some(text), _) => Some(self.tenant(&TenantRef::of_credential(text), credential.issued).await?),
+            // Without a tenant the caller may access nothing: the project was deleted, or never existed.
+            (None, Some(project)) => self.tenants.find_of_project(project).await?,
+            (None, None) => None,
         };
         Ok(Caller::new(CallerFacts {
             kind: credential.kind,

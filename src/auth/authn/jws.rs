@@ -121,6 +121,17 @@ pub(in crate::auth) fn sign(key: &SigningKey, header: &Header, claims: &impl Ser
     Ok(format!("{message}.{signature}"))
 }
 
+/// Signs claims with a shared secret. `None` for another kind of key.
+pub(in crate::auth) fn sign_hs256(key: &Key, claims: &impl Serialize) -> Option<String> {
+    let Key::Hs256(key) = key else { return None };
+    let header = Header { alg: HS256.to_owned(), typ: Some("JWT".to_owned()), kid: None, rest: BTreeMap::new() };
+    let [header, claims] =
+        [serde_json::to_vec(&header).ok()?, serde_json::to_vec(claims).ok()?].map(|p| URL_SAFE_NO_PAD.encode(p));
+    let message = format!("{header}.{claims}");
+    let signature = URL_SAFE_NO_PAD.encode(key.clone().chain_update(&message).finalize().into_bytes());
+    Some(format!("{message}.{signature}"))
+}
+
 fn json<T: DeserializeOwned>(part: &str) -> Option<T> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }

@@ -1,11 +1,11 @@
 //! Documented third-party credentials: each is valid only under its own key and on its own surface.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{jws, tokens};
-use crate::base::{Result, Role, Secret};
+use crate::base::{Error, Result, Role, Secret};
 
 /// The manager's key: `KUBEOP_JWT_SIGNING_KEY`.
 #[derive(Clone)]
@@ -49,6 +49,17 @@ struct Wire {
     jti: Option<String>,
 }
 
+/// The claims of a token that this server signs with the shared key.
+#[derive(Serialize)]
+struct Issued<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    role: &'a str,
+    scope: &'a str,
+    iat: i64,
+    exp: i64,
+}
+
 impl ManagerKey {
     /// Parses the value of the setting.
     pub fn from_base64(text: &Secret<String>) -> Result<Self, ManagerKeyError> {
@@ -57,6 +68,13 @@ impl ManagerKey {
             return Err(ManagerKeyError::Short);
         }
         jws::Key::hs256(&key).map(Self).ok_or(ManagerKeyError::Short)
+    }
+
+    /// A token of a project, in the documented form.
+    pub(in crate::auth) fn sign_project(&self, project: &str, iat: i64, exp: i64) -> Result<String> {
+        let scope = format!("project:{project}");
+        let claims = Issued { iss: "kubeop", sub: &scope, role: "project", scope: &scope, iat, exp };
+        jws::sign_hs256(&self.0, &claims).ok_or_else(|| Error::internal("cannot sign a token of a project"))
     }
 
     /// Verifies form, signature and claims of a token. Times are checked by [`ManagerClaims::check`].
@@ -147,6 +165,18 @@ mod tests {
             let got = got.ok().map(|c| (c.role, c.tenant, c.project));
             assert_eq!(got, want.map(|(r, t, p)| (r, t.map(str::to_owned), p.map(str::to_owned))), "{claims}");
         }
+    }
+
+    #[test]
+    fn an_issued_token_is_that_of_its_project() {
+        let token = key().sign_project("p_1", NOW, NOW + 60).unwrap();
+        let payload = token.split('.').nth(1).unwrap();
+        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+        let text = String::from_utf8(payload).unwrap();
+        let sent = r#"{"iss":"kubeop","sub":"project:p_1","role":"project","scope":"project:p_1","iat":1800000000,"exp":1800000060}"#;
+        assert_eq!(text, sent);
+        let claims = key().verify(&token).unwrap();
+        assert_eq!((claims.role, claims.project.as_deref(), claims.tenant), (Role::Project, Some("p_1"), None));
     }
 
     #[test]

@@ -9,4 +9,9 @@ use crate::base::{Result, TenantRef, caller::CallerTenant};
 pub trait Tenants: Send + Sync + 'static {
     /// The tenant; `None` if it does not exist or is being deleted.
     async fn find(&self, tenant: &TenantRef) -> Result<Option<CallerTenant>>;
+
+    /// The tenant of a project; `None` if the project does not exist, or as above.
+    async fn find_of_project(&self, _project: &str) -> Result<Option<CallerTenant>> {
+        Ok(None)
+    }
 }

@@ -12,11 +12,12 @@ use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use layers::{Flags, Layers, Source};
 pub use parse::duration;
-pub use settings::{SETTINGS, Setting, trimmed};
+pub use settings::{SETTINGS, Setting, trimmed, unused_of_manager};
 
 use crate::{
     auth::{Origins, ProxyRoles},
     base::{Secret, TrustDomain, public_url::PublicUrl},
+    manager::{images::ImageDefault, money::Rate, registries::Registry},
     openbao::{Address, Credential, Namespace},
     server::layers::TrustedProxies,
     warehouse::EdgeAddress,
@@ -107,6 +108,16 @@ pub struct Config {
     pub kubeop_jwt_signing_key: Option<Secret<String>>,
     /// Whether the manager surface requires credentials; `None` is the command's default.
     pub kubeop_require_auth: Option<bool>,
+    /// The registries from which images of apps may come; empty leaves it to the policy of the platform.
+    pub kubeop_image_allowlist: Vec<Registry>,
+    /// Which images apps may have without a list.
+    pub image_policy: ImageDefault,
+    /// The price of a thousandth of a CPU for an hour.
+    pub kubeop_rate_cpu_milli: Rate,
+    /// The price of a MiB of memory for an hour.
+    pub kubeop_rate_mem_mib: Rate,
+    /// How long after its end a month is closed.
+    pub billing_close_after: Duration,
     pub qod_api_key: Option<Secret<String>>,
 }
 

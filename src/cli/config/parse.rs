@@ -21,6 +21,8 @@ const NAMESPACE: &str = "a namespace such as platform/production";
 const TRUST_DOMAIN: &str = "a name of at most 255 lower-case letters, digits, dots, dashes and underscores";
 const HOST: &str = "a host name or an address, without a port";
 const SUBJECTS: &str = "a comma-separated list of token subjects";
+const RATE: &str = "a decimal such as 0.000001, with at most 9 digits before the point and 12 after it";
+const REGISTRIES: &str = "a comma-separated list of registries such as docker.io or registry.example.com:5000";
 const ORIGINS: &str =
     "a comma-separated list of origins such as https://console.example.com, without a path; or only *";
 
@@ -73,6 +75,11 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Config {
         openbao: p.openbao(),
         kubeop_jwt_signing_key: p.text("kubeop_jwt_signing_key").filter(|key| key != PLACEHOLDER).map(Secret::new),
         kubeop_require_auth: p.bool("kubeop_require_auth"),
+        kubeop_image_allowlist: p.list("kubeop_image_allowlist", REGISTRIES),
+        image_policy: p.value("image_policy", "open or closed").unwrap_or_default(),
+        kubeop_rate_cpu_milli: p.value("kubeop_rate_cpu_milli", RATE).unwrap_or_default(),
+        kubeop_rate_mem_mib: p.value("kubeop_rate_mem_mib", RATE).unwrap_or_default(),
+        billing_close_after: p.between("billing_close_after", "1h", "60d"),
         qod_api_key: p.text("qod_api_key").map(Secret::new),
     };
     problems.extend(listeners::problems(&config));

@@ -1,5 +1,7 @@
 //! All settings in one table: the key in the file, the variable, the default.
 
+use std::ffi::OsString;
+
 #[derive(Debug)]
 pub struct Setting {
     /// Key in the TOML file.
@@ -99,6 +101,11 @@ pub const SETTINGS: &[Setting] = &[
     setting!("openbao_timeout", "TENANTRY_OPENBAO_TIMEOUT", "10s", Plain),
     setting!("kubeop_jwt_signing_key", "KUBEOP_JWT_SIGNING_KEY", "", Masked),
     setting!("kubeop_require_auth", "KUBEOP_REQUIRE_AUTH", "", Plain),
+    setting!("kubeop_image_allowlist", "KUBEOP_IMAGE_ALLOWLIST", "", Plain),
+    setting!("image_policy", "TENANTRY_IMAGE_POLICY", "open", Plain),
+    setting!("kubeop_rate_cpu_milli", "KUBEOP_RATE_CPU_MILLI", "0.000001", Plain),
+    setting!("kubeop_rate_mem_mib", "KUBEOP_RATE_MEM_MIB", "0.0000002", Plain),
+    setting!("billing_close_after", "TENANTRY_BILLING_CLOSE_AFTER", "72h", Plain),
     setting!("qod_api_key", "QOD_API_KEY", "", Masked),
     setting!("proxy_port", "PROXY_PORT", "", Short),
     setting!("proxy_tls_enabled", "PROXY_TLS_ENABLED", "", Short),
@@ -111,6 +118,14 @@ pub fn by_key(key: &str) -> Option<&'static Setting> {
 
 pub fn by_variable(variable: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.variable == variable)
+}
+
+/// Variables of the manager's document that are set and have no effect here, by their names.
+pub fn unused_of_manager(names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    let mut unused: Vec<_> = names.filter(|name| name.starts_with("KUBEOP_") && by_variable(name).is_none()).collect();
+    unused.sort();
+    unused
 }
 
 /// An external text without a byte order mark and surrounding white space, which editors and secret stores add.

@@ -118,6 +118,12 @@ fn the_file_may_be_named_by_a_variable() {
 }
 
 #[test]
+fn variables_of_the_manager_without_an_effect_are_found() {
+    let names = ["KUBEOP_REQUIRE_AUTH", "KUBEOP_DB_URL", "PATH", "KUBEOP_AGGREGATOR", "KUBEOP_RATE_MEM_MIB"];
+    assert_eq!(unused_of_manager(names.map(OsString::from).into_iter()), ["KUBEOP_AGGREGATOR", "KUBEOP_DB_URL"]);
+}
+
+#[test]
 fn the_defaults_are_usable() {
     let (config, _) = read(&[], &[("PATH", "/bin"), ("KUBEOP_RATE_CPU_MILLI", "3")], None).unwrap();
     assert_eq!(config.max_body_bytes, 1 << 18);

@@ -13,6 +13,11 @@ impl Owner {
         self.0
     }
 
+    /// The tenant of rows that are kept after the tenant is gone. For the program's own work.
+    pub(in crate::store) fn of_gone(tenant: TenantId) -> Self {
+        Self(tenant)
+    }
+
     fn stored(id: uuid::Uuid) -> Self {
         Self(TenantId::from_uuid(id))
     }

@@ -7,9 +7,10 @@ use futures::future::BoxFuture;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    access_sessions, account_roles, accounts, anchor_sets, api_keys, artifacts, credentials, database_leases, devices,
-    email_domains, enrollment_tokens, gateway_materials, gateway_pools, gateway_reports, gateways, grants,
+    access_sessions, account_roles, accounts, anchor_sets, api_keys, apps, artifacts, credentials, database_leases,
+    devices, email_domains, enrollment_tokens, gateway_materials, gateway_pools, gateway_reports, gateways, grants,
     group_members, groups, hosts, metering_reports, policies, policy_bundles, policy_documents, policy_reports,
+    projects,
     rows::{Rows, TenantRows, TenantTable},
     spcs, tenants,
 };
@@ -59,6 +60,8 @@ macro_rules! purged {
 // Rows are removed before the rows that they refer to, so that no batch grows by a cascade.
 purged! {
     ApiKeys = api_keys,
+    Apps = apps,
+    Projects = projects,
     AccountRoles = account_roles,
     GroupMembers = group_members,
     Groups = groups,

@@ -10,6 +10,7 @@ pub mod accounts;
 pub(super) mod admission;
 pub(super) mod anchor_sets;
 pub(super) mod api_keys;
+pub(super) mod apps;
 pub(super) mod artifacts;
 pub mod audit_events;
 pub mod clusters;
@@ -38,6 +39,7 @@ pub(super) mod hosts;
 pub mod idempotent_answers;
 pub mod identities;
 pub mod installation_keys;
+pub(super) mod invoices;
 pub mod jobs;
 pub(super) mod key_encryption;
 pub mod leases;
@@ -48,10 +50,13 @@ pub(super) mod namespaces;
 pub mod operations;
 pub mod outbox;
 pub mod outbox_marks;
+pub mod platform_policies;
 pub(super) mod policies;
 pub(super) mod policy_bundles;
 pub(super) mod policy_documents;
 pub(super) mod policy_reports;
+pub mod project_namespaces;
+pub(super) mod projects;
 pub mod recovery_codes;
 pub mod released_names;
 pub mod revoked_tokens;
@@ -65,7 +70,9 @@ pub(super) mod spc_states;
 pub(super) mod spcs;
 pub(super) mod tenant_databases;
 pub(super) mod tenant_placements;
+pub(super) mod tenant_rates;
 pub mod tenants;
+pub(super) mod usage_hours;
 pub(super) mod warehouse_tenants;
 pub(super) mod zerotrust_tenants;
 
@@ -77,6 +84,7 @@ pub use account_roles::{GROUP, Model as RoleRow, TENANT_WIDE};
 pub use admission::{Credential as AdmissionCredential, Place as AdmissionPlace, Subject as AdmissionSubject};
 pub use anchor_sets::{Model as AnchorSetRow, without_keys as tenants_without_keys};
 pub use api_keys::{ApiKeyUse, Model as ApiKeyRow};
+pub use apps::{AppsOf, Model as AppRow, owner as owner_of_app, query as apps_query};
 pub use artifacts::Model as ArtifactRow;
 pub use credentials::{Model as CredentialRow, OVERLAP as CREDENTIAL_OVERLAP};
 pub use database_leases::{
@@ -104,12 +112,14 @@ pub use grants::{
 };
 pub use groups::Model as GroupRow;
 pub use hosts::{Model as HostRow, query as hosts_query};
+pub use invoices::{Model as InvoiceRow, kept as invoice_of, rows_of as rows_of_gone_tenant};
 pub use messaging_tenants::Model as MessagingRow;
 pub use metering_reports::{Model as MeteringReportRow, ReportFilter, prune as prune_metering_reports};
 pub use namespaces::{Model as NamespaceRow, names_query as namespace_names_query};
 pub use policies::{Model as PolicyRow, Reporter, due_canaries, place as policy_place};
 pub use policy_bundles::Model as PolicyBundleRow;
 pub use policy_reports::{Model as PolicyReportRow, SessionReport};
+pub use projects::{Model as ProjectRow, owner as owner_of_project, query as projects_query};
 pub use rows::TenantRows;
 pub use seen::Seen;
 pub use signers::Model as SignerRow;
@@ -118,6 +128,8 @@ pub use spc_states::{FIRST_EPOCH as FIRST_SPC_EPOCH, Model as SpcStateRow, SpcsR
 pub use spcs::{Model as SpcRow, SpcFilter, SpcRevocation, delete_ended as delete_ended_spcs};
 pub use tenant_databases::{Model as TenantDatabaseRow, is_at as database_is_at, is_behind as database_is_behind};
 pub use tenant_placements::Model as PlacementRow;
+pub use tenant_rates::Model as RatesRow;
+pub use usage_hours::{Model as UsageRow, totals as usage_totals, unclosed as unclosed_months};
 pub use warehouse_tenants::Model as WarehouseRow;
 pub use zerotrust_tenants::Model as ZeroTrustRow;
 
@@ -127,6 +139,7 @@ use super::unique::Unique;
 pub(super) fn unique() -> impl Iterator<Item = &'static Unique> {
     [
         accounts::UNIQUE,
+        apps::UNIQUE,
         clusters::UNIQUE,
         email_domains::UNIQUE,
         enrolled_keys::UNIQUE,
@@ -136,6 +149,7 @@ pub(super) fn unique() -> impl Iterator<Item = &'static Unique> {
         hosts::UNIQUE,
         identities::UNIQUE,
         namespaces::UNIQUE,
+        projects::UNIQUE,
         tenants::UNIQUE,
     ]
     .into_iter()

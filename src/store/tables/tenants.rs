@@ -72,6 +72,17 @@ pub fn is_deleted(tenant: impl IntoColumnRef) -> SimpleExpr {
     Expr::exists(deleted)
 }
 
+/// The condition that surfaces show the tenant which a column names.
+pub fn is_present(tenant: impl IntoColumnRef) -> SimpleExpr {
+    let present = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::Id)).equals(tenant))
+        .and_where(Expr::col((Entity, Column::Status)).is_in(TenantStatus::PRESENT.map(Value::from)))
+        .take();
+    Expr::exists(present)
+}
+
 /// The condition that the tenant which a column names admits its callers, and the values of its parameters: [`admitting`].
 pub fn is_admitting(tenant: impl IntoColumnRef) -> SimpleExpr {
     let admitting = Query::select()

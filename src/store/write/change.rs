@@ -75,6 +75,14 @@ resources! {
     PolicyRollout = "policy_rollout",
     /// The sessions that a gateway has to end. The id is that of the gateway.
     KillList = "kill_list",
+    /// A project of the manager surface. The id is `p_...`; the version is the generation.
+    Project = "project",
+    /// An app of the manager surface. The id is `a_...`; the version is the generation.
+    App = "app",
+    /// The policy of the platform for projects. The id is `default`; the version is the generation.
+    PlatformPolicy = "platform_policy",
+    /// What a tenant pays for its usage. The id is the tenant's.
+    TenantRates = "tenant_rates",
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

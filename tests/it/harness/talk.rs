@@ -3,18 +3,20 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use reqwest::Method;
-use tenantry::base::TenantId;
+use tenantry::base::{ManagerId, TenantId};
 
 use super::http::{Answer, Http};
 
 /// The caller, the method, the path and the body. `{acme.manager}` in the path or body is replaced by the id of
 /// the tenant `acme` in the manager's format, once a response has returned it; likewise `dashed`, `warehouse`
-/// and `zero-trust`.
+/// and `zero-trust`, and `{web.project}` and `{web.app}` by the ids of the project and the app `web`.
 pub type Line = (&'static str, &'static str, &'static str, Option<&'static str>);
 
 #[derive(Default)]
 pub struct Transcript {
     ids: BTreeMap<String, TenantId>,
+    /// The ids of projects and apps, by their placeholders.
+    others: BTreeMap<String, String>,
     written: String,
 }
 
@@ -30,6 +32,11 @@ impl Transcript {
         answer
     }
 
+    /// Replaces a placeholder by a value from here on.
+    pub fn fix(&mut self, placeholder: &str, value: String) {
+        self.others.insert(placeholder.to_owned(), value);
+    }
+
     /// The recorded conversation.
     pub fn end(self) -> String {
         self.written
@@ -42,6 +49,9 @@ impl Transcript {
                 text = text.replace(&format!("{{{name}.{spelling}}}"), &id);
             }
         }
+        for (placeholder, id) in &self.others {
+            text = text.replace(placeholder, id);
+        }
         text
     }
 
@@ -49,6 +59,11 @@ impl Transcript {
         let Ok(reported) = serde_json::from_str::<serde_json::Value>(&answer.body) else { return };
         if let (Some(name), Some(Ok(id))) = (reported["name"].as_str(), reported["id"].as_str().map(str::parse)) {
             self.ids.insert(name.to_owned(), id);
+        }
+        if let (Some(name), Some((kind, id))) =
+            (reported["name"].as_str(), reported["id"].as_str().and_then(manager_id))
+        {
+            self.others.insert(format!("{{{name}.{kind}}}"), id.to_owned());
         }
     }
 }
@@ -58,12 +73,21 @@ pub fn spellings(id: TenantId) -> [(&'static str, String); 4] {
     [("dashed", id.dashed()), ("manager", id.manager()), ("warehouse", id.warehouse()), ("zero-trust", id.zero_trust())]
 }
 
+/// An id of a project or an app, with its kind.
+fn manager_id(text: &str) -> Option<(&'static str, &str)> {
+    let is_of = |kind: ManagerId| kind.read(text).is_some();
+    let kinds = [("project", ManagerId::Project), ("app", ManagerId::App)];
+    kinds.into_iter().find(|(_, kind)| is_of(*kind)).map(|(kind, _)| (kind, text))
+}
+
 /// Masks ids, times and tokens that are JSON strings.
 pub fn masked(text: &str) -> String {
     let mask = |piece: &str| {
         if let Ok(id) = piece.parse::<TenantId>() {
             let (spelling, _) = spellings(id).into_iter().find(|(_, spelled)| spelled == piece).unwrap();
             format!("<id: {spelling}>")
+        } else if let Some((kind, _)) = manager_id(piece) {
+            format!("<id: {kind}>")
         } else if is_time(piece) {
             format!("<time of {} characters>", piece.len())
         } else if piece.starts_with("eyJ") && piece.split('.').count() == 3 {

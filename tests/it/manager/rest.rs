@@ -89,7 +89,7 @@ const TENANTS: &[Line] = &[
     ("admin", "GET", "/v1/tenants", None),
 ];
 
-fn setup() -> Setup {
+pub(super) fn setup() -> Setup {
     Setup::dev().env("KUBEOP_REQUIRE_AUTH", "true").env("KUBEOP_JWT_SIGNING_KEY", STANDARD.encode(SECRET))
 }
 
@@ -112,7 +112,8 @@ async fn tenants_answer_as_documented_on_postgres() {
     golden::check("manager/tenants.txt", &run_conversation(&setup.start().await).await);
 }
 
-/// Requests sent as each caller; `T` is a tenant, `O` another one.
+/// Requests sent as each caller; `T` is a tenant, `O` another one, `{P}` and `{A}` a project and an app of `T`, `{N}` a name that no
+/// other caller sends.
 #[rustfmt::skip]
 const REQUESTS: &[(&str, &str, Option<&str>)] = &[
     ("GET", "/v1/tenants", None),
@@ -125,6 +126,32 @@ const REQUESTS: &[(&str, &str, Option<&str>)] = &[
     ("GET", "/v1/tenants/O", None),
     ("GET", "/v1/tenants/t_00000000000000000000000000000000", None),
     ("GET", "/v1/tenants/malformed", None),
+    ("GET", "/v1/projects", None),
+    ("GET", "/v1/projects?tenantID={T}", None),
+    ("GET", "/v1/projects?tenantID=missing", None),
+    ("POST", "/v1/projects", Some(r#"{"tenantID":"{T}","name":"{N}"}"#)),
+    ("POST", "/v1/projects", Some(r#"{"tenantID":"{T}","name":""}"#)),
+    ("PUT", "/v1/projects", Some(r#"{"ID":"{P}","Name":"web"}"#)),
+    ("PUT", "/v1/projects", Some("{}")),
+    ("PATCH", "/v1/projects", Some(r#"{"ID":"{P}"}"#)),
+    ("GET", "/v1/projects/{P}", None),
+    ("GET", "/v1/projects/p_00000000000000000000000000000000", None),
+    ("GET", "/v1/projects/malformed", None),
+    ("POST", "/v1/jwt/project", Some(r#"{"ProjectID":"{P}","TTLMinutes":1}"#)),
+    ("POST", "/v1/jwt/project", Some("{}")),
+    ("GET", "/v1/apps", None),
+    ("GET", "/v1/apps?projectID={P}", None),
+    ("POST", "/v1/apps", Some(r#"{"projectID":"{P}","name":"{N}"}"#)),
+    ("POST", "/v1/apps", Some("{}")),
+    ("PUT", "/v1/apps", Some(r#"{"ID":"{A}","Name":"app"}"#)),
+    ("PATCH", "/v1/apps", Some(r#"{"ID":"{A}"}"#)),
+    ("GET", "/v1/apps/{A}", None),
+    ("GET", "/v1/apps/malformed", None),
+    ("GET", "/v1/platform/policy", None),
+    ("PUT", "/v1/platform/policy", Some("{}")),
+    ("PUT", "/v1/platform/policy", Some("[]")),
+    ("DELETE", "/v1/apps/{A}", None),
+    ("DELETE", "/v1/projects/{P}", None),
     ("DELETE", "/v1/tenants/O", None),
 ];
 
@@ -132,20 +159,27 @@ const REQUESTS: &[(&str, &str, Option<&str>)] = &[
 async fn the_documented_roles_have_the_documented_permissions() {
     let server = setup().start().await;
     let (acme, beta) = (create(&server.admin(), "acme").await, create(&server.admin(), "beta").await);
+    let made = |path, body: Value| create_at(server.admin(), path, body);
+    let project = made("/v1/projects", json!({"tenantID": acme, "name": "web"})).await;
+    let app = made("/v1/apps", json!({"projectID": project, "name": "app"})).await;
     let mut written = String::from("Statuses by request and caller. T is the caller's tenant, O is another one.\n");
     let mut rows: BTreeMap<usize, Vec<u16>> = BTreeMap::new();
-    let callers = callers(&server, &acme, &beta);
+    let callers = callers(&server, &acme, &beta, &project);
     // The administrator is last, because it creates and deletes.
-    for (_, http) in &callers {
+    for (name, http) in &callers {
+        let filled = |text: &str| {
+            let text = text.replace("{T}", &acme).replace("{P}", &project).replace("{A}", &app);
+            text.replace("{N}", &format!("of {name}"))
+        };
         for (row, (method, path, body)) in REQUESTS.iter().enumerate() {
-            let path = path.replace("/T", &format!("/{acme}")).replace("/O", &format!("/{beta}"));
-            let body = body.map(|body| body.replace("\"T\"", &format!("\"{acme}\"")));
+            let path = filled(path).replace("/T", &format!("/{acme}")).replace("/O", &format!("/{beta}"));
+            let body = body.map(|body| filled(body).replace("\"T\"", &format!("\"{acme}\"")));
             let answer = http.call(method.parse().unwrap(), &path, body.as_deref()).await;
             rows.entry(row).or_default().push(answer.status);
         }
     }
     let names: Vec<_> = callers.iter().map(|(name, _)| *name).collect();
-    writeln!(written, "{:<60}{}", "", names.join(" | ")).unwrap();
+    writeln!(written, "{:<75}{}", "", names.join(" | ")).unwrap();
     for (row, (method, path, body)) in REQUESTS.iter().enumerate() {
         let cells: Vec<_> = rows[&row]
             .iter()
@@ -153,12 +187,12 @@ async fn the_documented_roles_have_the_documented_permissions() {
             .map(|(status, name)| format!("{status:<width$}", width = name.len()))
             .collect();
         let request = format!("{method} {path} {}", body.unwrap_or_default());
-        writeln!(written, "{request:<60}{}", cells.join(" | ").trim_end()).unwrap();
+        writeln!(written, "{request:<75}{}", cells.join(" | ").trim_end()).unwrap();
     }
     golden::check("manager/matrix.txt", &written);
 }
 
-fn callers(server: &Server, acme: &str, beta: &str) -> Vec<(&'static str, Http)> {
+fn callers(server: &Server, acme: &str, beta: &str, project: &str) -> Vec<(&'static str, Http)> {
     let hour = time::OffsetDateTime::now_utc().unix_timestamp() + 3600;
     let with = |claims: Value| server.http().token(signed(SECRET, claims));
     let tenant = |id: &str| with(json!({"role": "tenant", "scope": format!("tenant:{id}"), "exp": hour}));
@@ -174,6 +208,7 @@ fn callers(server: &Server, acme: &str, beta: &str) -> Vec<(&'static str, Http)>
         ("tenant T", tenant(acme)),
         ("tenant T by name", tenant("ACME")),
         ("tenant O", tenant(beta)),
+        ("project P", with(json!({"role": "project", "scope": format!("project:{project}"), "exp": hour}))),
         ("project", with(json!({"role": "project", "scope": "project:p_1", "exp": hour}))),
         ("admin", with(admin)),
     ]
@@ -186,6 +221,19 @@ fn signed(secret: &[u8], mut claims: Value) -> String {
     let message = format!("{header}.{claims}");
     let hash = Hmac::<Sha256>::new_from_slice(secret).unwrap().chain_update(&message).finalize().into_bytes();
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(hash))
+}
+
+async fn create_at(http: Http, path: &str, body: Value) -> String {
+    let answer = http.call(Method::POST, path, Some(&body.to_string())).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// A token with these claims that is valid for an hour, signed with the key of [`setup`].
+pub(super) fn signed_by_key(claims: &Value) -> String {
+    let mut claims = claims.clone();
+    claims["exp"] = json!(time::OffsetDateTime::now_utc().unix_timestamp() + 3600);
+    signed(SECRET, claims)
 }
 
 async fn create(http: &Http, name: &str) -> String {

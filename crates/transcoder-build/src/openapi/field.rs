@@ -2,7 +2,7 @@
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
-use crate::options::Surface;
+use crate::options::{Options, Surface};
 
 /// The use of a schema. The codec accepts more than it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +32,8 @@ pub fn in_oneof(field: &FieldDescriptor) -> bool {
 
 /// The name of a field as the surface writes it.
 pub fn spelling(surface: &Surface, field: &FieldDescriptor) -> String {
-    if surface.snake_case { field.name() } else { field.json_name() }.to_owned()
+    let snake_case = surface.snake_case && !Options::has_flag(field, "json_name");
+    if snake_case { field.name() } else { field.json_name() }.to_owned()
 }
 
 /// The type inside a wrapper such as `google.protobuf.Int64Value`.

@@ -10,7 +10,7 @@ use super::{
     field::{Form, is_null_when_unset, spelling, wrapped},
     names::Scope,
 };
-use crate::options::{FieldRule, Surface};
+use crate::options::{FieldRule, Options, Surface};
 
 /// The component schemas of a document, created when they are first referred to.
 #[derive(Debug)]
@@ -110,6 +110,7 @@ impl<'c> Schemas<'c> {
         match field.kind() {
             Kind::Message(message) => self.message(surface, &message, nested),
             Kind::Enum(item) => self.enumeration(surface, &item),
+            Kind::String if Options::has_flag(field, "decimal") => json!({"type": "number"}),
             kind => scalar(&kind, surface.int64_as_number),
         }
     }

@@ -268,6 +268,13 @@ impl<'p> Options<'p> {
         self.extension(&field.options(), "field").is_some_and(|rule| flag(&rule, "mask_of_body"))
     }
 
+    /// Whether a flag of `(field)` is set.
+    pub fn has_flag(field: &FieldDescriptor, name: &str) -> bool {
+        let options = field.options();
+        let rule = options.extensions().find(|(extension, _)| extension.name() == "field");
+        rule.and_then(|(_, rule)| rule.as_message().map(|rule| flag(rule, name))).unwrap_or_default()
+    }
+
     /// Whether a field has a behavior, by its name without prefix.
     pub fn behaves(&self, field: &FieldDescriptor, behavior: &str) -> bool {
         let rule = self.extension(&field.options(), "field");

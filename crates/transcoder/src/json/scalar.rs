@@ -251,6 +251,47 @@ impl Kind for Str {
     }
 }
 
+/// A string with a decimal number, which JSON has as a number. A request may have the number or its text.
+#[derive(Debug)]
+pub struct Decimal;
+
+impl Kind for Decimal {
+    type Rust = String;
+
+    fn read<'de, D: Deserializer<'de>>(
+        slot: &mut String,
+        value: D,
+        cx: &mut Reader<'_>,
+    ) -> Result<ReadOutcome, D::Error> {
+        convert(slot, Expected::Number, value, cx, |scalar| match scalar {
+            Scalar::Unsigned(number) => Ok(number.to_string()),
+            Scalar::Signed(number) => Ok(number.to_string()),
+            // The shortest decimal that is read as this number: what was sent, up to 15 digits.
+            Scalar::Float(number) => Ok(number.to_string()),
+            Scalar::Text(text) => {
+                Self::parse(&text, false).map_err(|error| error.with_input(|| serde_json::Value::from(text.as_ref())))
+            }
+            other => Err(other.mismatch(Expected::Number)),
+        })
+    }
+
+    fn write(value: &String, out: &mut Writer<'_>) {
+        if is_json_number(value) {
+            out.raw(value);
+        } else {
+            out.string(value);
+        }
+    }
+
+    fn is_default(value: &String) -> bool {
+        value.is_empty()
+    }
+
+    fn parse(text: &str, _: bool) -> Result<String, DecodeError> {
+        if is_json_number(text) { Ok(text.to_owned()) } else { Err(DecodeError::expected(Expected::Number)) }
+    }
+}
+
 /// bytes: base64. Output is standard; input may be standard or URL-safe, padded or not.
 #[derive(Debug)]
 pub struct Bytes;
@@ -293,5 +334,27 @@ impl Kind for Bytes {
 
     fn parse(text: &str, _: bool) -> Result<Vec<u8>, DecodeError> {
         Self::decode(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::options::JsonOptions, *};
+
+    #[test]
+    fn a_decimal_is_written_as_a_number_of_any_length() {
+        for (text, json) in [
+            ("0.00014", "0.00014"),
+            ("1138687900034166298874491626.5", "1138687900034166298874491626.5"),
+            ("0", "0"),
+            ("", "\"\""),
+            ("1.", "\"1.\""),
+            ("NaN", "\"NaN\""),
+        ] {
+            let mut writer = Writer::new(&JsonOptions::PROTO3);
+            Decimal::write(&text.to_owned(), &mut writer);
+            assert_eq!(String::from_utf8(writer.finish().unwrap()).unwrap(), json, "{text}");
+        }
+        assert!(Decimal::parse("0.1", false).is_ok() && Decimal::parse("x", false).is_err());
     }
 }
