@@ -55,10 +55,13 @@ impl Default for Throttle {
 impl Throttle {
     /// Runs an attempt after the delay of its address, and counts a failure if its token cannot be used. Fails with RESOURCE_EXHAUSTED
     /// and a retry time if too many attempts of the address wait.
-    pub async fn attempt<T>(&self, cx: &Cx, attempt: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn attempt<T, F>(&self, cx: &Cx, attempt: impl FnOnce() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let origin = cx.counted_as().map(subscriber);
         self.wait(cx, origin).await?;
-        let outcome = attempt.await;
+        let outcome = attempt().await;
         if matches!(&outcome, Err(error) if error.reason == Reason::EnrollmentTokenInvalid) {
             self.failed(origin);
         }
@@ -120,7 +123,7 @@ mod tests {
 
     async fn fail(throttle: &Throttle, last: u8) -> Reason {
         let refused = async { Err::<(), _>(Error::denied(Reason::EnrollmentTokenInvalid, "no")) };
-        throttle.attempt(&cx(last), refused).await.unwrap_err().reason
+        throttle.attempt(&cx(last), || refused).await.unwrap_err().reason
     }
 
     #[test]
@@ -136,7 +139,7 @@ mod tests {
         let began = Instant::now();
         join_all((0..=FREE_FAILURES).map(|_| fail(&throttle, 1))).await;
         assert_eq!(began.elapsed(), Duration::ZERO);
-        assert_eq!(throttle.attempt(&cx(1), async { Ok(7) }).await.unwrap(), 7);
+        assert_eq!(throttle.attempt(&cx(1), || async { Ok(7) }).await.unwrap(), 7);
         assert_eq!(began.elapsed(), BASE_DELAY, "a valid token waits, too, and does not count");
         fail(&throttle, 2).await;
         assert_eq!(began.elapsed(), BASE_DELAY);
@@ -148,7 +151,7 @@ mod tests {
         let began = Instant::now();
         for _ in 0..2 * FREE_FAILURES {
             let full = async { Err::<(), _>(Error::internal("no")) };
-            assert_eq!(throttle.attempt(&cx(1), full).await.unwrap_err().reason, Reason::Internal);
+            assert_eq!(throttle.attempt(&cx(1), || full).await.unwrap_err().reason, Reason::Internal);
         }
         assert_eq!(began.elapsed(), Duration::ZERO);
     }

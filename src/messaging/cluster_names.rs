@@ -14,7 +14,7 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// The names of all clusters, in no order.
 pub(super) async fn cluster_names(store: &Store) -> Result<Arc<Vec<String>>> {
-    store.cached(Invalidate::ClusterNames, MAX_AGE, all(store.read())).await
+    store.cached(Invalidate::ClusterNames, MAX_AGE, || all(store.read())).await
 }
 
 /// The names of all clusters as this write sees them, in no order.

@@ -65,18 +65,18 @@ impl Cache {
 impl Store {
     /// The value that `load` reads, which may be up to `max_age` old if another process changes it. Writes of this process
     /// that invalidate the key are seen at once.
-    pub async fn cached<T: Send + Sync + 'static>(
-        &self,
-        key: Invalidate,
-        max_age: Duration,
-        load: impl Future<Output = Result<T>>,
-    ) -> Result<Arc<T>> {
+    pub async fn cached<T, F>(&self, key: Invalidate, max_age: Duration, load: impl FnOnce() -> F) -> Result<Arc<T>>
+    where
+        T: Send + Sync + 'static,
+        F: Future<Output = Result<T>>,
+    {
         let cache = &self.0.observers.cache;
         let (value, generation) = cache.get(key, max_age);
         if let Some(value) = value {
             return Ok(value);
         }
-        let value = Arc::new(load.await?);
+        // In a box, because it rarely runs.
+        let value = Arc::new(Box::pin(load()).await?);
         if self.backend() == DbBackend::Sqlite {
             cache.put(key, generation, Arc::clone(&value));
         }

@@ -28,7 +28,7 @@ pub trait Once<C>: Send {
 #[doc(hidden)]
 pub fn answer<C, M, R, F, Fut>(once: Box<dyn Once<C>>, message: M, call: F) -> Running<Result<Response<R>, Status>>
 where
-    C: 'static,
+    C: Send + 'static,
     M: Message + 'static,
     R: Message + Default + 'static,
     F: FnOnce(C, M) -> Fut + Send + 'static,
@@ -36,8 +36,10 @@ where
 {
     let request = message.encode_to_vec();
     let run = |cx| -> Running<Encoded> {
-        let running = call(cx, message);
-        Box::pin(async move { running.await.map(|response| response.map(|message| message.encode_to_vec().into())) })
+        Box::pin(async move {
+            let response = call(cx, message).await?;
+            Ok(response.map(|message| message.encode_to_vec().into()))
+        })
     };
     let answer = once.answer(request, Box::new(run));
     Box::pin(async move {

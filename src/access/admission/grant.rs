@@ -37,10 +37,15 @@ impl Keys {
         if let Some(key) = self.read.get(&scope.tenant()) {
             return Ok(key);
         }
-        self.trust.latest_anchors(scope).await?;
-        let key = self.trust.signing_key(scope, KeyUse::AdmissionSigning).await?;
+        // In a box, because it rarely runs.
+        let key = Box::pin(self.load(scope)).await?;
         self.read.insert(scope.tenant(), key.clone());
         Ok(key)
+    }
+
+    async fn load(&self, scope: TenantScope) -> Result<Arc<ArtifactKey>> {
+        self.trust.latest_anchors(scope).await?;
+        self.trust.signing_key(scope, KeyUse::AdmissionSigning).await
     }
 
     /// Forgets the key of a tenant, which may have been replaced.

@@ -138,7 +138,7 @@ pub async fn enroll(
     let key_field = request.key.field();
     let key = rules::key(request.key, request.token.expose())?;
     let digest = opaque::digest(request.token.expose());
-    throttle.attempt(cx, use_token(cx, store, trust, &digest, (subject, key, key_field))).await
+    throttle.attempt(cx, || use_token(cx, store, trust, &digest, (subject, key, key_field))).await
 }
 
 /// Enrolls what has a token with this digest.

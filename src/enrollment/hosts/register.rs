@@ -64,7 +64,7 @@ struct Registering {
 pub async fn register(cx: &Cx, store: &Store, throttle: &Throttle, registration: Registration) -> Result<Registered> {
     let Registration { host, enrollment_token, host_token } = registration;
     let host = rules::check(host)?;
-    throttle.attempt(cx, use_tokens(cx, store, host, enrollment_token, host_token)).await
+    throttle.attempt(cx, || use_tokens(cx, store, host, enrollment_token, host_token)).await
 }
 
 async fn use_tokens(

@@ -18,11 +18,15 @@ use crate::base::{
 };
 
 /// Runs a call. The message of a panic goes only to the log.
-pub(super) async fn catch<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+///
+/// No `async fn`, which would have room for the call twice.
+pub(super) fn catch<T>(call: impl Future<Output = Result<T, Failure>>) -> impl Future<Output = Result<T, Failure>> {
     // A call that panicked is dropped completely, so no inconsistent state is visible.
-    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
-        count(panic.as_ref());
-        Err(failure(panic.as_ref()))
+    AssertUnwindSafe(call).catch_unwind().map(|done| {
+        done.unwrap_or_else(|panic| {
+            count(panic.as_ref());
+            Err(failure(panic.as_ref()))
+        })
     })
 }
 
@@ -48,21 +52,26 @@ impl Spare {
         }
     }
 
-    /// Runs the layers. `refuse` writes the response if they panic; it has neither their log line nor their headers.
-    pub(super) async fn run(
+    /// Runs the layers. `refuse` writes the response if they panic; it has neither their log line nor their headers. No
+    /// `async fn`, as [`catch`].
+    pub(super) fn run(
         self,
         layers: impl Future<Output = Response<Body>>,
         refuse: impl FnOnce(&Head, Failure) -> Response<Body>,
-    ) -> Response<Body> {
-        AssertUnwindSafe(layers).catch_unwind().await.unwrap_or_else(|panic| {
-            count(panic.as_ref());
-            tracing::error!(panic = text(panic.as_ref()), "a layer panicked");
-            let request_id = RequestId(uuid::Uuid::now_v7().simple().to_string());
-            let (path, is_head) = (self.uri.path().to_owned(), self.is_head);
-            let head = Head { path, grpc: self.grpc, request_id, is_head };
-            let written = catch_unwind(AssertUnwindSafe(|| refuse(&head, failure(panic.as_ref()))));
-            // If the dialect itself panics, the response uses none.
-            written.unwrap_or_else(|again| answer(&Dialects::default(), &head, failure(again.as_ref())))
-        })
+    ) -> impl Future<Output = Response<Body>> {
+        AssertUnwindSafe(layers)
+            .catch_unwind()
+            .map(|done| done.unwrap_or_else(|panic| self.refuse(panic.as_ref(), refuse)))
+    }
+
+    fn refuse(self, panic: &(dyn Any + Send), refuse: impl FnOnce(&Head, Failure) -> Response<Body>) -> Response<Body> {
+        count(panic);
+        tracing::error!(panic = text(panic), "a layer panicked");
+        let request_id = RequestId(uuid::Uuid::now_v7().simple().to_string());
+        let (path, is_head) = (self.uri.path().to_owned(), self.is_head);
+        let head = Head { path, grpc: self.grpc, request_id, is_head };
+        let written = catch_unwind(AssertUnwindSafe(|| refuse(&head, failure(panic))));
+        // If the dialect itself panics, the response uses none.
+        written.unwrap_or_else(|again| answer(&Dialects::default(), &head, failure(again.as_ref())))
     }
 }

@@ -70,10 +70,9 @@ where
     }
 
     fn run<'t>(&'t mut self, tx: &'t Tx) -> BoxFuture<'t, Result<()>> {
-        let (work, value) = (&self.work, &mut self.value);
-        let running = work.run(tx, &self.input);
+        let Self { input, work, value, .. } = self;
         Box::pin(async move {
-            *value = Some(running.await?);
+            *value = Some(work.run(tx, input).await?);
             Ok(())
         })
     }

@@ -35,7 +35,7 @@ impl Route {
     where
         Req: Message,
         Res: Send + 'static,
-        F: Fn(tonic::Request<Req>) -> Fut + Send + Sync + 'static,
+        F: Fn(tonic::Request<Req>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<tonic::Response<Res>, Status>> + Send + 'static,
     {
         Self { rule, endpoint: Arc::new(Unary { rule, call, handles }) }
@@ -46,7 +46,7 @@ impl Route {
     where
         Req: Message,
         Res: Send + 'static,
-        F: Fn(tonic::Request<Req>) -> Fut + Send + Sync + 'static,
+        F: Fn(tonic::Request<Req>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<tonic::Response<St>, Status>> + Send + 'static,
         St: Stream<Item = Result<Res, Status>> + Send + 'static,
     {

@@ -32,7 +32,7 @@ impl<Req, Res, F, Fut, St> Endpoint for Streaming<Req, Res, F, St>
 where
     Req: Message,
     Res: Send + 'static,
-    F: Fn(tonic::Request<Req>) -> Fut + Send + Sync + 'static,
+    F: Fn(tonic::Request<Req>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<tonic::Response<St>, Status>> + Send + 'static,
     St: Stream<Item = Result<Res, Status>> + Send + 'static,
 {
@@ -47,9 +47,10 @@ where
             Ok(request) => request,
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),
         };
-        let answer = (self.call)(request);
+        // Not the future of the call: the one below would have room for it twice.
+        let call = self.call.clone();
         Box::pin(async move {
-            let response = answer.await.map_err(|status| refused(rule, &status))?;
+            let response = call(request).await.map_err(|status| refused(rule, &status))?;
             let (metadata, stream, extensions) = response.into_parts();
             let stream = Box::pin(stream);
             let mut items = Written { stream, rule, write, event_id, event_type, media_type: None, ended: false };

@@ -29,7 +29,7 @@ impl<Req, Res, F, Fut> Endpoint for Unary<Req, Res, F>
 where
     Req: Message,
     Res: Send + 'static,
-    F: Fn(tonic::Request<Req>) -> Fut + Send + Sync + 'static,
+    F: Fn(tonic::Request<Req>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<tonic::Response<Res>, Status>> + Send + 'static,
 {
     fn check_head(&self, parts: &Parts) -> Result<(), Box<Failure>> {
@@ -43,9 +43,10 @@ where
             Ok(request) => request,
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),
         };
-        let answer = (self.call)(request);
+        // Not the future of the call: the one below would have room for it twice.
+        let call = self.call.clone();
         Box::pin(async move {
-            let response = answer.await.map_err(|status| refused(rule, &status))?;
+            let response = call(request).await.map_err(|status| refused(rule, &status))?;
             let (metadata, mut message, mut extensions) = response.into_parts();
             let mut pieces = None;
             if let Some(further) = pages::further::<Res>(&mut extensions) {
