@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::{
     billing::BillingSettings,
@@ -23,6 +23,10 @@ use crate::{
     },
     tenants,
 };
+
+/// How long after a month is closed its invoice is stored: lines that were accepted before, also by a server whose clock is behind, are
+/// committed by then.
+const SETTLED: Duration = Duration::minutes(15);
 
 /// The usage of an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,11 +148,12 @@ async fn computed<C: Db>(
     Ok((hours, amounts))
 }
 
-/// Stores the invoices of the months with usage that are closed at a time, at most `most`. Returns how many.
+/// Stores the invoices of the months with usage that have been closed for some time, at most `most`. Returns how many.
 pub async fn close(store: &Store, settings: &BillingSettings, now: OffsetDateTime, most: u64) -> Result<u64> {
-    let mut before = Month::of(now - settings.close_after);
+    let after = settings.close_after + SETTLED;
+    let mut before = Month::of(now - after);
     // The month at that time has not ended by it.
-    while before.is_closed(now, settings.close_after) {
+    while before.is_closed(now, after) {
         before = before.next();
     }
     let due = unclosed_months(store.read(), before.number(), most).await?;
@@ -172,7 +177,7 @@ async fn write(tx: &Tx, (due, settings, now): &(Vec<(TenantId, i64)>, BillingSet
 #[cfg(test)]
 mod tests {
     use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
-    use time::{Duration, macros::datetime};
+    use time::macros::datetime;
 
     use super::*;
 

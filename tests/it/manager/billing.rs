@@ -206,8 +206,8 @@ both_databases! {
         let (settings, november) = (settings(), datetime!(2026-11-30 23:00 UTC));
         let in_time = at(datetime!(2026-12-03 23:59 UTC));
         usage::ingest(&in_time, &db, &settings, &[line(november, 100)]).await.unwrap();
-        let early = invoices::close(&db, &settings, datetime!(2026-12-03 23:59 UTC), 10).await.unwrap();
-        assert_eq!(early, 0, "the month is not closed yet");
+        let early = invoices::close(&db, &settings, datetime!(2026-12-04 00:14 UTC), 10).await.unwrap();
+        assert_eq!(early, 0, "lines may still be on their way");
         let late = at(datetime!(2026-12-04 00:00 UTC));
         let refused = usage::ingest(&late, &db, &settings, &[line(november, 100)]).await.unwrap_err();
         assert_eq!(refused.reason, Reason::InvalidArgument);
@@ -215,8 +215,8 @@ both_databases! {
         assert!(rates::set(&late, &db, &settings, &acme(), &given).await.is_err());
         let before = invoices::get(&late, &db, &settings, &acme(), "2026-11").await.unwrap();
         assert!(before.closed && before.amounts.subtotal == "0.00014", "{before:?}");
-        assert_eq!(invoices::close(&db, &settings, datetime!(2026-12-04 00:00 UTC), 10).await.unwrap(), 1);
-        assert_eq!(invoices::close(&db, &settings, datetime!(2026-12-04 00:00 UTC), 10).await.unwrap(), 0);
+        assert_eq!(invoices::close(&db, &settings, datetime!(2026-12-04 00:15 UTC), 10).await.unwrap(), 1);
+        assert_eq!(invoices::close(&db, &settings, datetime!(2026-12-04 00:15 UTC), 10).await.unwrap(), 0);
         let dearer = BillingSettings { cpu_milli: "9".parse().unwrap(), ..settings };
         assert_eq!(invoices::get(&late, &db, &dearer, &acme(), "2026-11").await.unwrap(), before);
         tenants::delete(&platform_cx("tenant.delete"), &db, &acme()).await.unwrap();
