@@ -51,6 +51,11 @@ fn names_tenant(field: &str) -> bool {
     field.split('_').any(|word| word == "tenant")
 }
 
+/// Methods that check the named tenant themselves, because their document has an empty list or a 404 where the guard refuses. The
+/// conversations of the manager surface name the tenants of others.
+const OWN_CHECKS: [&str; 2] =
+    ["tenantry.manager.v1.ProjectService.CreateProject", "tenantry.manager.v1.ProjectService.ListProjects"];
+
 #[test]
 fn a_request_that_may_name_a_tenant_is_not_on_the_callers_own() {
     let methods = grpc::methods();
@@ -61,7 +66,11 @@ fn a_request_that_may_name_a_tenant_is_not_on_the_callers_own() {
         match source(method) {
             Source::From(from) if ["TENANT_SOURCE_CALLER", "TENANT_SOURCE_RESOURCE"].contains(&from.as_str()) => {
                 let name = method.full_name();
-                assert!(naming.is_empty(), "{name}: declare field_or_caller instead of {from}: {naming:?}");
+                assert_eq!(
+                    !naming.is_empty(),
+                    OWN_CHECKS.contains(&name),
+                    "{name}: declare field_or_caller instead of {from}: {naming:?}"
+                );
             }
             Source::FieldOrCaller => or_caller += 1,
             _ => {}

@@ -28,7 +28,7 @@ impl Traces {
     fn of(server: &Server) -> Self {
         let log = server.log();
         let line = log.lines().find(|line| line.starts_with("peers")).unwrap_or_else(|| panic!("no peers: {log}"));
-        let ports: Vec<u16> = line.split("127.0.0.1:").skip(1).map(|rest| leading_number(rest)).collect();
+        let ports: Vec<u16> = line.split("127.0.0.1:").skip(1).map(leading_number).collect();
         let mut found = Self { ports: ports.try_into().unwrap(), pids: Vec::new(), directories: Vec::new() };
         for entry in fs::read_dir("/proc").unwrap() {
             let Some(pid) = entry.unwrap().file_name().to_str().and_then(|name| name.parse().ok()) else { continue };

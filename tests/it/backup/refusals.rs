@@ -174,11 +174,11 @@ async fn tables_of_others_are_not_lost() {
     let server = Kind::Postgres.setup().await.start().await;
     let directory = backup(server.setup(), "backup").await;
     let target = Setup::dev().database(postgres_unmigrated().await);
-    execute(&url(&target), "CREATE TABLE invoices (id bigint PRIMARY KEY)").await;
+    execute(&url(&target), "CREATE TABLE parcels (id bigint PRIMARY KEY)").await;
     let refused = try_restore(&target, &directory, &["--replace"]).await;
-    let expected = "the database has a table invoices, which the backup does not contain";
+    let expected = "the database has a table parcels, which the backup does not contain";
     assert!(output_text(&refused).contains(expected), "{}", output_text(&refused));
-    execute(&url(&target), "INSERT INTO invoices VALUES (1)").await;
+    execute(&url(&target), "INSERT INTO parcels VALUES (1)").await;
 }
 
 #[tokio::test]
