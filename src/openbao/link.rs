@@ -118,11 +118,16 @@ impl Link {
 
     /// Makes a call. It is repeated until the deadline, with growing pauses, if its failure can pass.
     pub async fn call(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Reply> {
-        let mut failures = 0;
+        let (mut failures, mut before) = (0, None::<OpenBaoError>);
         loop {
             let error = match self.once(ask, deadline).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
+            };
+            // The last repetition has little time; what an earlier one learned says more than that it was too slow.
+            let error = match before.take() {
+                Some(known) if matches!(error.cause, Cause::Slow | Cause::Frozen) => known,
+                _ => error,
             };
             failures += 1;
             let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, failures);
@@ -131,6 +136,7 @@ impl Link {
             }
             tracing::debug!(%error, failures, "repeating a call to OpenBAO");
             sleep(pause).await;
+            before = Some(error);
         }
     }
 
