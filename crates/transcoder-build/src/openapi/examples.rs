@@ -124,6 +124,7 @@ impl Examples<'_> {
                 let known = item.values().find(|value| value.number() != 0).or_else(|| item.values().next());
                 json!(known.map(|value| value.name().to_owned()))
             }
+            Kind::String if Options::has_flag(field, "decimal") => json!(1.5),
             Kind::String => json!(word(field)),
             kind => self.scalar(&kind),
         }
@@ -175,14 +176,15 @@ pub fn check(pool: &DescriptorPool, options: &Options<'_>) -> Result<(), Error> 
     Ok(())
 }
 
-/// The example in the proto: the text of a string field, or JSON for any other.
+/// The example in the proto: the text of a string field, or JSON for any other and for decimals.
 pub fn given(surface: &Surface, field: &FieldDescriptor, rule: &FieldRule) -> Option<Value> {
     if rule.example.is_empty() {
         return None;
     }
     let plain = !field.is_list() && !field.is_map();
+    let decimal = Options::has_flag(field, "decimal");
     match field.kind() {
-        Kind::String | Kind::Bytes if plain => Some(json!(rule.example)),
+        Kind::String | Kind::Bytes if plain && !decimal => Some(json!(rule.example)),
         Kind::Enum(_) if plain => Some(json!(rule.example)),
         kind => {
             let value = serde_json::from_str(&rule.example).ok()?;
