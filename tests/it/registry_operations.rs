@@ -244,8 +244,7 @@ async fn a_watch_shows_each_step_of_an_operation() {
         let mut all = world.server.admin().stream(&format!("{OPERATIONS}:watch")).await;
         let bookmark = until(&mut all, |message| brief(message) == "BOOKMARK").await;
         let end = bookmark["revision"].as_str().unwrap();
-        let mut one =
-            world.server.admin().stream(&format!("{OPERATIONS}:watch?operationId={id}&revision={end}")).await;
+        let mut one = world.server.admin().stream(&format!("{OPERATIONS}:watch?operationId={id}&revision={end}")).await;
         assert_eq!(brief(&next(&mut one).await), "BOOKMARK");
         assert_eq!(one.line().await, None);
         let before = revision - 1;

@@ -20,26 +20,23 @@ use crate::store::kind::column;
 /// When the log is copied. In pages.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks {
-    /// The length of the log from which the thread copies it while there are writes. The copy delays commits, because the disk
-    /// syncs both files; in a larger log it is rarer, and copies pages that change often fewer times. A start after a
-    /// crash reads the whole log.
-    pub full: u32,
-    /// The same when nothing is written.
-    pub full_when_idle: u32,
-    /// What the writer copies itself. Above it, the thread makes another pass.
+    /// What is left to copy when the thread makes a pass. Many pages at once keep the disk from syncing the log for long.
+    pub pass: u32,
+    /// The length at which the log is to be used from its start again. In a longer log that is rarer, but a start after a crash reads
+    /// all of it.
+    pub reuse: u32,
+    /// What the writer copies itself, so that the log can be used again.
     pub few: u32,
-    /// The length at which the writer waits for the thread: a log must not grow because the disk is slower than the writes.
-    pub most: u32,
+    /// How much longer the log may get before the writer copies all that is left, and waits for the thread to do so: a log must not
+    /// grow because the disk is slower than the writes.
+    pub over: u32,
 }
 
 impl Default for Marks {
     fn default() -> Self {
-        Self { full: 16_000, full_when_idle: 1_000, few: 300, most: 32_000 }
+        Self { pass: 1_000, reuse: 16_000, few: 300, over: 16_000 }
     }
 }
-
-/// The number of passes after which the writer copies what is left in any case, for the same reason.
-const PASSES: u32 = 3;
 
 /// The thread, and what it and the writer know of the log.
 pub struct Checkpoints {
@@ -59,10 +56,12 @@ struct Shared {
 struct State {
     /// Pages in the log after the last commit.
     pages: u32,
-    /// How many of them are in the database file, or were tried last: a read transaction may be in the way.
+    /// How many of them are in the database file.
     copied: u32,
-    /// Passes of the thread since the log was last copied by the writer.
-    passes: u32,
+    /// The length at which they were last copied. A read transaction may be in the way of some of them.
+    tried: u32,
+    /// How much longer than [`Marks::reuse`] the log must be until the writer tries again.
+    delay: u32,
     /// The thread is at work, or is about to be.
     busy: bool,
     closed: bool,
@@ -79,7 +78,7 @@ enum Due {
 }
 
 impl Checkpoints {
-    /// Starts the thread, which opens its connection when the log is first full.
+    /// Starts the thread, which opens its connection for its first pass.
     pub fn start(path: PathBuf, busy: Duration, marks: Marks) -> io::Result<Self> {
         let shared = Arc::new(Shared { path, busy, marks, state: Mutex::default(), changed: Condvar::new() });
         let copying = Arc::clone(&shared);
@@ -90,31 +89,30 @@ impl Checkpoints {
     /// To be called after a commit, with the number of pages in the log. `rest` copies with the connection of the writer.
     pub fn committed(&self, pages: u32, rest: impl FnOnce() -> Result<u32, DbErr>) {
         let mut state = self.shared.state();
+        let marks = self.shared.marks;
         state.grown(pages);
-        if state.left() >= self.shared.marks.most {
+        if state.is_too_long(marks) {
             let waiting = self.shared.changed.wait_while(state, |state| state.busy && !state.closed);
             state = waiting.unwrap_or_else(PoisonError::into_inner);
         }
-        match state.due(self.shared.marks) {
+        match state.due(marks) {
             Due::Nothing => {}
-            Due::Pass => {
-                state.busy = true;
-                self.shared.changed.notify_all();
-            }
+            Due::Pass => self.shared.wake(&mut state),
             Due::Rest => {
                 // A failure, as of a full disk, leaves the log as it is: it is copied later.
-                let _ = rest();
-                (state.copied, state.passes) = (pages, 0);
+                let copied = rest().unwrap_or(state.copied);
+                state.copied = copied;
+                state.tried = pages;
+                state.delay = pages.saturating_sub(marks.reuse) + marks.pass;
             }
         }
     }
 
-    /// To be called while nothing is written.
+    /// To be called while nothing is written: then a whole copy is possible, after which the log is used again.
     pub fn idle(&self) {
         let mut state = self.shared.state();
-        if !state.busy && state.left() >= self.shared.marks.full_when_idle {
-            state.busy = true;
-            self.shared.changed.notify_all();
+        if state.is_due_when_idle(self.shared.marks) {
+            self.shared.wake(&mut state);
         }
     }
 
@@ -152,10 +150,15 @@ impl Shared {
             let copied = connection.as_ref().and_then(|connection| copy(connection).ok());
             state = self.state();
             state.busy = false;
-            state.passes += 1;
             state.copied = copied.unwrap_or(state.copied);
             self.changed.notify_all();
         }
+    }
+
+    /// Has the thread make a pass.
+    fn wake(&self, state: &mut State) {
+        (state.busy, state.tried) = (true, state.pages);
+        self.changed.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -173,19 +176,27 @@ impl State {
     fn grown(&mut self, pages: u32) {
         if pages < self.pages {
             // The log began anew.
-            (self.copied, self.passes) = (0, 0);
+            (self.copied, self.tried, self.delay) = (0, 0, 0);
         }
         self.pages = pages;
     }
 
+    fn is_too_long(&self, marks: Marks) -> bool {
+        self.pages >= marks.reuse + self.delay + marks.over
+    }
+
+    fn is_due_when_idle(&self, marks: Marks) -> bool {
+        !self.busy && self.pages >= marks.pass && self.left() > 0
+    }
+
     fn due(&self, marks: Marks) -> Due {
-        let left = self.left();
-        match self.passes {
-            _ if self.busy => Due::Nothing,
-            0 if left < marks.full => Due::Nothing,
-            0 => Due::Pass,
-            passes if left > marks.few && passes < PASSES && left < marks.most => Due::Pass,
-            _ => Due::Rest,
+        let ends = self.pages >= marks.reuse + self.delay;
+        let step = if ends { marks.few } else { marks.pass };
+        match () {
+            () if self.busy => Due::Nothing,
+            () if ends && (self.left() <= marks.few || self.is_too_long(marks)) => Due::Rest,
+            () if self.pages >= self.tried + step => Due::Pass,
+            () => Due::Nothing,
         }
     }
 }
@@ -204,45 +215,55 @@ pub fn copy(connection: &Connection) -> Result<u32, DbErr> {
 mod tests {
     use super::*;
 
-    const MARKS: Marks = Marks { full: 1000, full_when_idle: 100, few: 30, most: 2000 };
+    const MARKS: Marks = Marks { pass: 100, reuse: 1000, few: 30, over: 1000 };
 
     fn after(state: &mut State, pages: u32) -> Due {
         state.grown(pages);
         state.due(MARKS)
     }
 
+    /// A state after a pass at `tried` pages, which copied some.
+    fn passed(tried: u32, copied: u32) -> State {
+        State { pages: tried, tried, copied, ..State::default() }
+    }
+
     #[test]
-    fn the_thread_copies_a_full_log_and_the_writer_the_rest() {
-        let mut state = State::default();
-        assert_eq!(after(&mut state, 999), Due::Nothing);
-        assert_eq!(after(&mut state, 1000), Due::Pass);
-        state.busy = true;
-        assert_eq!(after(&mut state, 1500), Due::Nothing);
-        (state.busy, state.passes, state.copied) = (false, 1, 1000);
-        assert_eq!(after(&mut state, 1500), Due::Pass);
-        (state.passes, state.copied) = (2, 1500);
-        assert_eq!(after(&mut state, 1530), Due::Rest);
+    fn the_thread_copies_the_log_step_by_step_and_the_writer_the_rest() {
+        assert_eq!(after(&mut State::default(), 99), Due::Nothing);
+        assert_eq!(after(&mut State::default(), 100), Due::Pass);
+        assert_eq!(after(&mut State { busy: true, ..passed(100, 0) }, 300), Due::Nothing);
+        assert_eq!(after(&mut passed(100, 100), 199), Due::Nothing);
+        assert_eq!(after(&mut passed(100, 100), 200), Due::Pass);
+        assert_eq!(after(&mut passed(980, 980), 1011), Due::Pass);
+        assert_eq!(after(&mut passed(980, 980), 1010), Due::Rest);
     }
 
     #[test]
     fn a_log_that_grows_faster_than_it_is_copied_is_copied_by_the_writer() {
-        let mut state = State { passes: PASSES, copied: 1000, ..State::default() };
-        assert_eq!(after(&mut state, 1060), Due::Rest);
-        state.passes = 1;
-        assert_eq!(after(&mut state, 3000), Due::Rest);
+        assert_eq!(after(&mut passed(1900, 1000), 1999), Due::Pass);
+        assert_eq!(after(&mut passed(1900, 1000), 2000), Due::Rest);
     }
 
     #[test]
-    fn a_log_that_began_anew_is_not_copied_before_it_is_full() {
-        let mut state = State { pages: 2000, passes: 1, copied: 2000, ..State::default() };
+    fn a_log_that_began_anew_is_not_copied_before_it_is_long_enough() {
+        let mut state = passed(1000, 1000);
         assert_eq!(after(&mut state, 10), Due::Nothing);
-        assert_eq!((state.passes, state.copied), (0, 0));
+        assert_eq!((state.tried, state.copied), (0, 0));
     }
 
     #[test]
-    fn a_log_that_a_reader_keeps_is_copied_again_when_it_has_grown() {
-        let mut state = State { pages: 2000, copied: 2000, ..State::default() };
-        assert_eq!(after(&mut state, 2999), Due::Nothing);
-        assert_eq!(after(&mut state, 3000), Due::Pass);
+    fn the_end_of_the_log_is_copied_when_nothing_is_written() {
+        assert!(passed(130, 100).is_due_when_idle(MARKS));
+        assert!(!passed(130, 130).is_due_when_idle(MARKS));
+        assert!(!passed(90, 0).is_due_when_idle(MARKS), "a short log stays");
+        assert!(!State { busy: true, ..passed(130, 100) }.is_due_when_idle(MARKS));
+    }
+
+    #[test]
+    fn a_log_that_a_reader_keeps_is_tried_again_when_it_has_grown() {
+        let mut state = State { delay: 1100, ..passed(2000, 500) };
+        assert_eq!(after(&mut state, 2099), Due::Nothing);
+        assert_eq!(after(&mut state, 2100), Due::Pass);
+        assert_eq!(after(&mut State { delay: 1100, ..passed(3000, 500) }, 3100), Due::Rest);
     }
 }
