@@ -35,7 +35,7 @@ impl Postgres {
         let dir = tempfile::Builder::new().prefix("tenantry-pg").tempdir_in("/tmp").expect("a directory");
         let password = dir.path().join("password");
         fs::write(&password, PASSWORD).expect("a file");
-        let server = Self { programs, dir, port: free_port() };
+        let mut server = Self { programs, dir, port: free_port() };
         server.own();
         let file = format!("--pwfile={}", password.display());
         server
@@ -47,14 +47,28 @@ impl Postgres {
         writeln!(config, "unix_socket_directories = '{socket}'\nmax_connections = 200\n{settings}").expect("a line");
         prepare(&server.data());
         server.own();
-        server.resume();
-        server
+        // Another test may have taken the port in the meantime.
+        for _ in 0..5 {
+            if server.starts() {
+                return server;
+            }
+            server.port = free_port();
+            writeln!(config, "port = {}", server.port).expect("a line");
+        }
+        panic!("PostgreSQL does not start: {}", fs::read_to_string(server.log()).unwrap_or_default());
     }
 
     /// Starts the server again after [`stop`](Self::stop).
     pub fn resume(&self) {
-        let log = self.dir.path().join("server.log");
-        self.run("pg_ctl", &["-l", log.to_str().expect("a path"), "-w", "-t", "60", "start"]);
+        assert!(self.starts(), "{}", fs::read_to_string(self.log()).unwrap_or_default());
+    }
+
+    fn starts(&self) -> bool {
+        self.runs("pg_ctl", &["-l", self.log().to_str().expect("a path"), "-w", "-t", "60", "start"])
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("server.log")
     }
 
     /// Stops the server, which closes its connections.
@@ -121,11 +135,15 @@ impl Postgres {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
+        assert!(self.runs(program, arguments), "{program}");
+    }
+
+    /// Whether a program succeeds.
+    fn runs(&self, program: &str, arguments: &[&str]) -> bool {
         let mut command = as_server(&self.programs.join(program));
         command.arg("-D").arg(self.data()).args(arguments).current_dir(self.dir.path());
         // The server keeps what it inherits, so nothing is read from it.
-        let status = command.stdout(std::process::Stdio::null()).status().expect("it starts");
-        assert!(status.success(), "{program}");
+        command.stdout(std::process::Stdio::null()).status().expect("it starts").success()
     }
 }
 
