@@ -124,11 +124,10 @@ impl Link {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            // The last repetition has little time; what an earlier one learned says more than that it was too slow.
-            let error = match before.take() {
-                Some(known) if matches!(error.cause, Cause::Slow | Cause::Frozen) => known,
-                _ => error,
-            };
+            // A repetition has little time: what the attempt before it learned says more than that this one was too slow.
+            if matches!(error.cause, Cause::Slow | Cause::Frozen) {
+                return Err(before.unwrap_or(error));
+            }
             failures += 1;
             let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, failures);
             if !error.cause.is_retried(ask.call) || Instant::now() + pause >= deadline {

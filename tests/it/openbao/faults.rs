@@ -102,6 +102,18 @@ async fn a_slow_call_is_not_a_frozen_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repetition_that_is_too_slow_does_not_hide_the_first_failure() {
+    let fake = Fake::start("").await;
+    let app = hurried(&fake.address(), TOKEN, SHORT);
+    app.tend().await.unwrap();
+    fake.fault("database/roles", Fault::Refuse(503, "Vault is sealed"));
+    fake.fault("database/roles", Fault::Silence);
+    let sealed = app.find_role(&name("none")).await.unwrap_err();
+    assert_eq!(sealed.to_string(), "cannot find the database role: OpenBAO is sealed");
+    assert_eq!(fake.calls("database/roles"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_that_can_pass_are_repeated_and_others_are_not() {
     let fake = Fake::start("").await;
     let app = client(&fake.address(), TOKEN);
