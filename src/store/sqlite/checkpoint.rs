@@ -46,7 +46,8 @@ pub struct Checkpoints {
 
 struct Shared {
     path: PathBuf,
-    busy: Duration,
+    /// How long a pass waits for another process.
+    timeout: Duration,
     marks: Marks,
     state: Mutex<State>,
     changed: Condvar,
@@ -79,8 +80,8 @@ enum Due {
 
 impl Checkpoints {
     /// Starts the thread, which opens its connection for its first pass.
-    pub fn start(path: PathBuf, busy: Duration, marks: Marks) -> io::Result<Self> {
-        let shared = Arc::new(Shared { path, busy, marks, state: Mutex::default(), changed: Condvar::new() });
+    pub fn start(path: PathBuf, timeout: Duration, marks: Marks) -> io::Result<Self> {
+        let shared = Arc::new(Shared { path, timeout, marks, state: Mutex::default(), changed: Condvar::new() });
         let copying = Arc::clone(&shared);
         let thread = thread::Builder::new().name("checkpoints".to_owned()).spawn(move || copying.run())?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
@@ -145,7 +146,7 @@ impl Shared {
             }
             drop(state);
             if connection.is_none() {
-                connection = Connection::open(&self.path, Mode::Write, self.busy, None).ok();
+                connection = Connection::open(&self.path, Mode::Write, self.timeout, None).ok();
             }
             let copied = connection.as_ref().and_then(|connection| copy(connection).ok());
             state = self.state();

@@ -67,12 +67,6 @@ impl<'a, C> TenantRows<'a, C> {
 }
 
 impl<C: Db> Rows<'_, C, Entity> {
-    /// Loads and locks an app.
-    pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
-        // SQLite has one writer and needs no lock; its dialect omits the clause.
-        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
-    }
-
     /// The ids of the apps of a project.
     pub async fn ids_of(&self, project: Uuid) -> Result<Vec<Uuid>> {
         let of_project = self.select().filter(Column::ProjectId.eq(project)).select_only().column(Column::Id);

@@ -130,11 +130,6 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(of_group.into_tuple().fetch_all(self.conn).await?)
     }
 
-    /// Loads and locks a device.
-    pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
-        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
-    }
-
     /// Those of the devices that exist.
     pub async fn existing(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
         let found = self.select().filter(Column::Id.is_in(ids.iter().copied())).select_only().column(Column::Id);

@@ -164,11 +164,6 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(())
     }
 
-    /// Loads and locks a token.
-    pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
-        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
-    }
-
     /// Uses a token once, in one statement, and returns it as it is after that; none if it cannot be used now. The last use of a token
     /// is given to only one of any number of concurrent callers, whatever they have locked.
     pub async fn use_once(&self, id: Uuid, now: Stamp) -> Result<Option<Model>> {

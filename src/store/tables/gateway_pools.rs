@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
+use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QueryOrder, entity::prelude::*};
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
@@ -76,11 +76,6 @@ impl<'a, C> TenantRows<'a, C> {
 }
 
 impl<C: Db> Rows<'_, C, Entity> {
-    /// Loads and locks a pool.
-    pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
-        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
-    }
-
     /// All pools, oldest first.
     pub async fn all(&self) -> Result<Vec<Model>> {
         Ok(self.select().order_by_asc(Column::Id).fetch_all(self.conn).await?)

@@ -74,11 +74,6 @@ impl<'a, C> TenantRows<'a, C> {
 }
 
 impl<C: Db> Rows<'_, C, Entity> {
-    /// Loads and locks a gateway.
-    pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
-        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
-    }
-
     /// Those of these gateways that exist.
     pub async fn existing(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
         let query = self.select().filter(Column::Id.is_in(ids.iter().copied())).select_only().column(Column::Id);

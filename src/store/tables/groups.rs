@@ -1,6 +1,6 @@
 //! Groups of the accounts of a tenant.
 
-use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, QuerySelect, entity::prelude::*};
+use sea_orm::{ActiveValue::Unchanged, IntoActiveModel, entity::prelude::*};
 
 use super::rows::{Rows, TenantRows, TenantTable, WithId};
 use crate::{
@@ -66,12 +66,6 @@ impl<'a, C> TenantRows<'a, C> {
 }
 
 impl<C: Db> Rows<'_, C, Entity> {
-    /// Loads and locks a group.
-    pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
-        // SQLite has one writer and needs no lock; its dialect omits the clause.
-        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
-    }
-
     /// A page of the groups whose name contains a text (case-insensitively), oldest first, and the total number.
     pub async fn page(&self, text: &str, request: PageRequest) -> Result<(Vec<Model>, u64)> {
         page(self.named(text), Column::Id, request, self.conn).await

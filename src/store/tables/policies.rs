@@ -201,11 +201,6 @@ impl<C: Db> Rows<'_, C, Entity> {
         Ok(())
     }
 
-    /// Loads and locks a version.
-    pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
-        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
-    }
-
     /// Adds to the numbers of reports and of refusals of devices or gateways, and returns the version.
     pub async fn count_reports(&self, id: Uuid, by: Reporter, reported: i64, refused: i64) -> Result<Option<Model>> {
         let (reports, refusals) = match by {

@@ -1,6 +1,6 @@
 //! Projects of tenants: what becomes a namespace in the cluster.
 
-use sea_orm::{ActiveValue::Unchanged, Condition, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
+use sea_orm::{ActiveValue::Unchanged, Condition, IntoActiveModel, QueryOrder, entity::prelude::*};
 
 use super::{
     rows::{Rows, TenantRows, TenantTable, WithId},
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     base::{Result, TenantId, error::Reason},
     store::{
-        Db, Fetch, Kept, UpdateRow,
+        Db, Kept, UpdateRow,
         columns::{Owner, Stamp},
         unique::Unique,
     },
@@ -65,12 +65,6 @@ impl<'a, C> TenantRows<'a, C> {
 }
 
 impl<C: Db> Rows<'_, C, Entity> {
-    /// Loads and locks a project.
-    pub async fn get_locked(&self, id: Uuid) -> Result<Option<Model>> {
-        // SQLite has one writer and needs no lock; its dialect omits the clause.
-        Ok(self.select().filter(Column::Id.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
-    }
-
     /// Inserts a project. Fails with [`ProjectExists`](Reason::ProjectExists) if the tenant has one with its name.
     pub async fn insert(&self, project: Model) -> Result<()> {
         self.add(project).await

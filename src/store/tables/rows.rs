@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use sea_orm::{ColumnTrait, DeleteMany, IntoActiveModel, QueryFilter, Select, UpdateMany};
+use sea_orm::{ColumnTrait, DeleteMany, IntoActiveModel, QueryFilter, QuerySelect, Select, UpdateMany};
 use uuid::Uuid;
 
 use crate::{
@@ -80,6 +80,12 @@ impl<C: Db, E: TenantTable> Rows<'_, C, E> {
 impl<C: Db, E: WithId> Rows<'_, C, E> {
     pub async fn get(&self, id: Uuid) -> Result<Option<E::Model>> {
         Ok(self.select().filter(E::ID.eq(id)).fetch_one(self.conn).await?)
+    }
+
+    /// Loads and locks a row.
+    pub async fn get_locked(&self, id: Uuid) -> Result<Option<E::Model>> {
+        // SQLite has one writer and needs no lock; its dialect omits the clause.
+        Ok(self.select().filter(E::ID.eq(id)).lock_exclusive().fetch_one(self.conn).await?)
     }
 
     /// Deletes a row. Returns whether it existed.
