@@ -259,13 +259,7 @@ async fn with_an_unresponsive_database(drain: &str) -> (Server, Line) {
     let admin = server.admin();
     // The response is not needed.
     tokio::spawn(async move { admin.try_put("/admin/v2/tenants/acme", r#"{"allowedClusters":["standalone"]}"#).await });
-    let in_flight = async || {
-        let metrics = server.http().get("/metrics").await.body;
-        let calls = metrics.lines().find_map(|line| line.strip_prefix("tenantry_calls_in_flight "))?;
-        // The call for the metrics is counted too.
-        (calls.parse::<f64>().unwrap() >= 2.0).then_some(())
-    };
-    eventually("the write to wait for the database", in_flight).await;
+    server.until_in_flight(1).await;
     (server, line)
 }
 

@@ -99,12 +99,8 @@ async fn a_call_in_flight_is_answered_during_shutdown() {
     let body = r#"{"allowedClusters":["standalone"]}"#;
     // The head of the request is sent before the signal, the body only after it: the call has begun.
     let mut begun = server.admin().begin("PUT /admin/v2/tenants/slow HTTP/1.1", body.len()).await;
-    // It has begun once the server has read the head; the other call in flight is the one for the metrics.
-    let in_flight = async || {
-        let metrics = server.http().get("/metrics").await.body;
-        metrics.lines().any(|line| line == "tenantry_calls_in_flight 2").then_some(())
-    };
-    crate::harness::eventually("the server to read the head of the request", in_flight).await;
+    // It has begun once the server has read the head.
+    server.until_in_flight(1).await;
     server.terminate().await;
     let not_ready =
         async || server.http().try_get("/readyz").await.map_or(Some(()), |answer| (answer.status == 503).then_some(()));

@@ -236,6 +236,16 @@ impl Server {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
     }
 
+    /// Waits until at least this many calls are in flight, besides the one that reads the metrics.
+    pub async fn until_in_flight(&self, calls: usize) {
+        eventually("calls in flight", async || {
+            let metrics = self.http().get("/metrics").await.body;
+            let found = metrics.lines().find_map(|line| line.strip_prefix("tenantry_calls_in_flight "))?;
+            (found.parse::<f64>().unwrap() >= 1.0 + calls as f64).then_some(())
+        })
+        .await;
+    }
+
     /// An HTTP/1.1 client without credentials.
     pub fn http(&self) -> Http {
         Http::new(self.address)

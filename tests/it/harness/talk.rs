@@ -33,7 +33,7 @@ impl Transcript {
     }
 
     /// Replaces a placeholder by a value from here on.
-    pub fn fix(&mut self, placeholder: &str, value: String) {
+    pub fn define(&mut self, placeholder: &str, value: String) {
         self.others.insert(placeholder.to_owned(), value);
     }
 

@@ -107,9 +107,9 @@ async fn run_conversation(server: &Server) -> String {
     let (mut talk, admin) = (Transcript::default(), server.admin());
     let now = OffsetDateTime::now_utc();
     let hour = now.replace_time(time::Time::from_hms(now.hour(), 0, 0).unwrap());
-    talk.fix("{hour}", rfc3339(hour));
-    talk.fix("{later}", rfc3339(hour + Duration::seconds(1)));
-    talk.fix("{ahead}", rfc3339(now + Duration::hours(3)));
+    talk.define("{hour}", rfc3339(hour));
+    talk.define("{later}", rfc3339(hour + Duration::seconds(1)));
+    talk.define("{ahead}", rfc3339(now + Duration::hours(3)));
     for line in BILLING {
         talk.say(&admin, line).await;
     }

@@ -39,8 +39,8 @@ async fn timed(server: &Server, device: &Enrolled, path: &str, tag: &str) -> (An
 async fn woken(server: &Server, device: &Enrolled, tag: &str, change: impl Future<Output = ()>) -> Answer {
     let path = format!("{BUNDLE}?wait=55");
     let changed = async {
-        // The call waits by then; if not, it finds the change itself.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // If it does not wait yet, it finds the change itself.
+        server.until_in_flight(1).await;
         change.await;
     };
     let ((answer, took), ()) = tokio::join!(timed(server, device, &path, tag), changed);

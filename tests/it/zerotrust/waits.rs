@@ -13,6 +13,7 @@ use super::{
 use crate::harness::{
     PATIENCE,
     http::{Answer, Http},
+    server::Server,
 };
 
 const ANCHORS: &str = "/v1/trust/anchors";
@@ -36,10 +37,16 @@ async fn timed(http: Http, path: &str, tag: &str) -> (Answer, Duration) {
 }
 
 /// Calls with a long wait, while something changes.
-async fn woken(calls: [Http; 2], path: &str, tag: &str, change: impl Future<Output = ()>) -> [Answer; 2] {
+async fn woken(
+    server: &Server,
+    calls: [Http; 2],
+    path: &str,
+    tag: &str,
+    change: impl Future<Output = ()>,
+) -> [Answer; 2] {
     let change = async {
-        // The calls wait by then; if not, they find the change themselves.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // If one of them does not wait yet, it finds the change itself.
+        server.until_in_flight(2).await;
         change.await;
     };
     let [one, two] = calls;
@@ -72,7 +79,7 @@ both_databases! {
         let known = waits(&admins, BUNDLE).await;
         let calls = [admins.clone(), world.device.http(server, "GET", BUNDLE)];
         let revoke = async { _ = world.revoke(json!({"spc_id": one["spc_id"]})).await };
-        let [of_admin, of_device] = woken(calls, &path, &known, revoke).await;
+        let [of_admin, of_device] = woken(server, calls, &path, &known, revoke).await;
         assert_eq!(of_admin.body, of_device.body);
         let payload = world.device.verify(Kind::SpcBundle, &of_device);
         assert_eq!(payload["revocations"]["serials"], json!([one["serial"]]));
@@ -81,7 +88,7 @@ both_databases! {
         let known = waits(&admins, &since).await;
         let calls = [admins.clone(), world.gateway.http(server, "GET", BUNDLE)];
         let revoke = async { _ = world.revoke(json!({"spc_id": two["spc_id"]})).await };
-        let [of_admin, of_gateway] = woken(calls, &format!("{since}&wait=55"), &known, revoke).await;
+        let [of_admin, of_gateway] = woken(server, calls, &format!("{since}&wait=55"), &known, revoke).await;
         assert_eq!(of_admin.body, of_gateway.body);
         let mut shelf = world.device.shelf.clone();
         let whole = shelf.accept(&world.device.anchors, Kind::SpcBundle, of_gateway.body.as_bytes(), now()).unwrap();
@@ -94,7 +101,7 @@ both_databases! {
             admin(server, LIFECYCLE, json!({"action": "suspend", "device_id": world.device.id})).await;
         };
         let calls = [world.device.http(server, "GET", BUNDLE), world.device.http(server, "GET", BUNDLE)];
-        let ended = woken(calls, &path, &known, change).await;
+        let ended = woken(server, calls, &path, &known, change).await;
         assert_eq!(ended.map(|answer| answer.status), [403, 403]);
     }
 
@@ -109,7 +116,7 @@ both_databases! {
         let calls = [admins.clone(), world.device.http(server, "GET", ANCHORS)];
         let rotate = json!({"use": "spc-signing", "emergency": true, "reason": "leaked"});
         let rotated = async { drop(admin(server, ROTATE, rotate).await) };
-        let [of_admin, of_device] = woken(calls, &path, &known, rotated).await;
+        let [of_admin, of_device] = woken(server, calls, &path, &known, rotated).await;
         assert_eq!(of_admin.body, of_device.body);
         let next: AnchorSet = world.device.anchors.next(of_device.body.as_bytes()).unwrap();
         assert_eq!(next.sequence, 2);
@@ -118,7 +125,7 @@ both_databases! {
         let key = server.http().token(made["api_key"].as_str().unwrap().to_owned());
         let known = tag(&key.get(ANCHORS).await);
         let revoke = async { drop(admin(server, KEYS, json!({"action": "revoke", "key_id": made["key_id"]})).await) };
-        let ended = woken([key.clone(), key.clone()], &path, &known, revoke).await;
+        let ended = woken(server, [key.clone(), key.clone()], &path, &known, revoke).await;
         assert_eq!(ended.map(|answer| answer.status), [401, 401]);
     }
 
@@ -145,28 +152,27 @@ both_databases! {
             }
         };
         assert_eq!(gateway.get(&server, DIRECTORY).await.status, 200);
-        let calls = async {
+        // A gateway is online while it calls: several times in its second.
+        let online = async || {
+            let mut pause = tokio::time::interval(Duration::from_millis(200));
             loop {
+                pause.tick().await;
                 assert_eq!(gateway.get(&server, DIRECTORY).await.status, 200);
-                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
-        let online = tokio::select! {
+        let known = tokio::select! {
             known = until("\"sha256:00\"".to_owned(), 1) => known,
-            () = calls => unreachable!(),
+            () = online() => unreachable!(),
         };
         // Nothing is recorded when it is no longer heard of.
-        let offline = until(online, 0).await;
-        let calls = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            loop {
-                assert_eq!(gateway.get(&server, DIRECTORY).await.status, 200);
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
+        let known = until(known, 0).await;
+        let back = async {
+            server.until_in_flight(1).await;
+            online().await;
         };
         tokio::select! {
-            _ = until(offline, 1) => {}
-            () = calls => unreachable!(),
+            _ = until(known, 1) => {}
+            () = back => unreachable!(),
         }
     }
 }
